@@ -1,0 +1,17 @@
+-- std = "min" is what Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT have in common, so that
+-- nothing that only one of them knows creeps in.
+std = "min"
+max_line_length = 80
+codes = true
+
+-- Definitions for the Lua language server: declared, never run.
+files["lua/maiagent/types.lua"] = { ignore = { "211", "212", "241", "631" } }
+
+-- The wait hook finds nginx by the global that its Lua module sets.
+files["lua/maiagent"] = { read_globals = { "ngx" } }
+
+-- LÖVE calls what a game puts into its `love` table.
+files["examples"] = { globals = { "love" }, read_globals = { "ngx" } }
+
+-- Specs may run on any version and look at what it has.
+files["tests"] = { std = "max+busted", globals = { "love", "ngx" } }
