@@ -1,0 +1,128 @@
+# One word per job; `make help` lists them.
+#
+#   make test LUA_VERSION=5.3 SPECS=tests/url_spec.lua
+#
+# LUA_VERSION is 5.1, 5.2, 5.3, 5.4 or luajit. The 5.1 build also serves LuaJIT.
+
+LUA_VERSION ?= 5.4
+ABI := $(if $(filter luajit,$(LUA_VERSION)),5.1,$(LUA_VERSION))
+LUA ?= $(if $(filter luajit,$(LUA_VERSION)),luajit,lua$(LUA_VERSION))
+BUILD ?= build/$(ABI)
+PREFIX ?= /usr/local
+SPECS ?= tests
+
+CORE_SOURCES := core buffer url json operations request
+HTTP_SOURCES := http buffer transfer form exchange client loop
+
+# Looked up when a compiler runs, not before: `make test` may install them first.
+# $(call flags,pkg-config's option,its names for the package,what if it knows none)
+flags = $(shell for name in $(2); do pkg-config $(1) $$name 2>/dev/null && \
+  exit; done; echo "$(3)")
+LUA_NAMES = lua$(ABI) lua-$(ABI) lua$(subst .,,$(ABI))
+LUA_CFLAGS = $(call flags,--cflags,$(LUA_NAMES),-I/usr/include/lua$(ABI))
+CJSON_CFLAGS = $(call flags,--cflags,libcjson,)
+CJSON_LIBS = $(call flags,--libs,libcjson,-lcjson)
+CURL_CFLAGS = $(call flags,--cflags,libcurl,)
+CURL_LIBS = $(call flags,--libs,libcurl,-lcurl)
+
+CFLAGS ?= -O2 -g
+WARNINGS ?= -Wall -Wextra -Wconversion -Wshadow
+COMPILE = $(CC) -std=c99 -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS) $(WARNINGS) \
+  -fPIC -fvisibility=hidden -MMD -MP $(LUA_CFLAGS)
+
+ifeq ($(shell uname -s),Darwin)
+LINK = $(CC) $(CFLAGS) -bundle -undefined dynamic_lookup $(LDFLAGS)
+else
+# nodelete: a resolver thread of libcurl may still run when a Lua state closes.
+LINK = $(CC) $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
+endif
+
+.PHONY: all deps demo test test-all lint layers sanitize torture judge \
+  install rock clean help
+
+all: $(BUILD)/maiagent/core.so $(BUILD)/maiagent/http.so ## build into build/LUA_VERSION/ (the default)
+
+$(BUILD)/maiagent/core.so: $(CORE_SOURCES:%=$(BUILD)/object/%.o)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(CJSON_LIBS)
+
+$(BUILD)/maiagent/http.so: $(HTTP_SOURCES:%=$(BUILD)/object/%.o)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(CURL_LIBS)
+
+$(BUILD)/object/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(CJSON_CFLAGS) $(CURL_CFLAGS) -c -o $@ $<
+
+-include $(wildcard $(BUILD)/object/*.d)
+
+deps: ## install what demo and test need (Debian, Ubuntu)
+	@tests/support/deps.sh $(LUA_VERSION) test
+
+demo: ## build, then run examples/quickstart.lua (needs no key)
+	@tests/support/deps.sh $(LUA_VERSION) demo
+	@$(MAKE) --no-print-directory all
+	@LUA_PATH="lua/?.lua;lua/?/init.lua;$${LUA_PATH-;;}" \
+	LUA_CPATH="$(BUILD)/?.so;$${LUA_CPATH-;;}" $(LUA) examples/quickstart.lua
+
+test: ## build and run the specs (SPECS=…) on LUA_VERSION
+	@tests/support/deps.sh $(LUA_VERSION) test
+	@$(MAKE) --no-print-directory all
+	@tests/support/specs.sh $(LUA) $(BUILD) $(SPECS)
+
+test-all: ## test on 5.1, 5.2, 5.3, 5.4 and LuaJIT, one after the other
+	@for version in 5.1 5.2 5.3 5.4 luajit; do \
+	  echo "== Lua $$version" && \
+	  $(MAKE) --no-print-directory test LUA_VERSION=$$version || exit 1; \
+	done
+
+lint: ## formatter, linters, -Werror builds, exported symbols, sizes
+	@tests/support/deps.sh 5.4 build lint
+	@tests/support/deps.sh 5.1 build
+	@MAKE="$(MAKE)" tests/support/lint.sh
+
+layers: ## which file may know which
+	@tests/support/deps.sh 5.4 build
+	@CC="$(CC)" tests/support/layers.sh
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
+  UBSAN_OPTIONS=print_stacktrace=1
+
+sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
+	@tests/support/deps.sh 5.4 test
+	@$(MAKE) --no-print-directory all LUA_VERSION=5.4 CC=gcc \
+	  BUILD=build/sanitize CFLAGS="-g -O1 -fno-omit-frame-pointer $(SANITIZE)"
+	@$(ASAN) PRELOAD="$$(gcc -print-file-name=libasan.so)" \
+	  tests/support/specs.sh lua5.4 build/sanitize $(SPECS)
+
+torture: ## make every allocation fail, one after the other
+	@tests/support/deps.sh 5.4 test
+	@MAKE="$(MAKE)" tests/support/torture.sh
+
+judge: ## the operations specs through Prism, in front of the stand-in
+	@tests/support/deps.sh 5.4 test judge
+	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
+	@tests/support/judge.sh
+
+install: all ## install into PREFIX (DESTDIR is honoured) for LUA_VERSION
+	@set -e; root="$(DESTDIR)$(PREFIX)"; \
+	install -d "$$root/lib/lua/$(ABI)/maiagent"; \
+	install -m 755 $(BUILD)/maiagent/core.so $(BUILD)/maiagent/http.so \
+	  "$$root/lib/lua/$(ABI)/maiagent"; \
+	cd lua && find maiagent -name '*.lua' | while read -r file; do \
+	  install -d "$$root/share/lua/$(ABI)/$$(dirname "$$file")"; \
+	  install -m 644 "$$file" "$$root/share/lua/$(ABI)/$$file"; \
+	done
+	@echo "installed into $(DESTDIR)$(PREFIX) for Lua $(ABI)"
+
+rock: ## install with luarocks into ./tree for LUA_VERSION
+	luarocks --lua-version=$(ABI) make --tree tree \
+	  rockspec/maiagent-scm-1.rockspec
+
+clean: ## remove what make, luarocks and npm left
+	rm -rf build tree maiagent src/*.o tests/judge/node_modules
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
+	  awk -F'|' '{ printf "  make %-9s %s\n", $$1, $$2 }'
