@@ -36,4 +36,51 @@ struct request {
   struct request_part *parts; /* a multipart body, or NULL */
 };
 
+/*
+** What follows belongs to maiagent.core alone; its Lua state is only named, so
+** that files without lua.h can include this one. Functions that answer false
+** leave a message on top of the stack, and may leave more below it. All raise
+** when memory ends; the request, a userdata, owns every byte even then.
+*/
+struct lua_State;
+struct url_text;
+
+#define REQUEST_NUMBER_SIZE 32
+
+/* [-0, +0, e] Makes the class. */
+void request_register(struct lua_State *L);
+
+/* [-0, +1, e] A new request; `method` is a text that never goes away. */
+struct request *request_new(struct lua_State *L, const char *method);
+
+/* [-0, +0|+n, e] Whether an append worked; if not, says that `what` is longer
+** than `limit` bytes, or raises for want of memory. */
+bool request_fits(struct lua_State *L, enum buffer_result result,
+                  const char *what, size_t limit);
+
+/* [-0, +0|+n, e] Sets a header; one of the same name is replaced. */
+bool request_header(struct lua_State *L, struct request *request,
+                    struct url_text name, struct url_text value);
+
+/* [-0, +0|+n, e] Sets the Content-Type. */
+bool request_content_type(struct lua_State *L, struct request *request,
+                          const char *type);
+
+/* [-0, +0|+n, e] The text of the string, boolean or finite number at `index`;
+** numbers are written into `number`. */
+bool request_scalar(struct lua_State *L, int index,
+                    char number[REQUEST_NUMBER_SIZE], struct url_text *text);
+
+/* [-0, +0|+n, e] Appends the table at `index` to the URL's query, sorted by
+** name, without the names that the table at `except` has too (0 for none).
+** `place` is what messages call the table: "params". */
+bool request_query(struct lua_State *L, struct request *request, int index,
+                   int except, const char *place);
+
+/* [-0, +0|+n, e] Takes the array at `index` as the parts of the body. */
+bool request_form(struct lua_State *L, struct request *request, int index);
+
+/* [-1, +2, 0] Puts nil below the message on top; what a function returns. */
+int request_refuse(struct lua_State *L);
+
 #endif
