@@ -1,0 +1,10 @@
+/* The API as rows of data, and a binding for each of its operations. */
+#ifndef MAIAGENT_OPERATIONS_H
+#define MAIAGENT_OPERATIONS_H
+
+#include "compat.h"
+
+/* [-0, +0, e] Adds bindings and describe to the table on top of the stack. */
+void operations_open(lua_State *L);
+
+#endif
