@@ -1,0 +1,1 @@
+return { serve = function() return {status=404, headers={}} end }
