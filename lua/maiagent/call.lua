@@ -1,0 +1,315 @@
+--- One call, from the user's arguments to its value: the only place that
+-- knows the order (arguments → request → wire → value).
+--
+-- A state is what a client's proxies share: hub (of `wait`), settings (of
+-- `options`) and random (a generator for jitter).
+
+local core = require("maiagent.core")
+local download = require("maiagent.download")
+local errors = require("maiagent.errors")
+local options_of = require("maiagent.options")
+local send = require("maiagent.send")
+local upload = require("maiagent.upload")
+
+local BODY_LIMIT = 16 * 1024 -- bytes of an undecodable body kept in the error
+
+local function redactor(secret)
+  return function(text)
+    local plain = secret:gsub("%p", "%%%0")
+    return (text:gsub(plain, "[redacted]"))
+  end
+end
+
+local function set_headers(request, headers)
+  for name, value in pairs(headers) do
+    local ok, problem = request:set(name, value)
+    if not ok then
+      errors.misuse("headers: " .. problem)
+    end
+  end
+end
+
+-- The one place where a request gets the key: `authorize` refuses any URL
+-- that is not of the base's origin.
+local function dress(state, request, options)
+  local settings = state.settings
+  local authorization, secret = settings.authorization()
+  request:set("Accept", "application/json")
+  set_headers(request, settings.headers)
+  if options.headers then
+    set_headers(request, options.headers)
+  end
+  request:authorize(settings.base, authorization)
+  return secret
+end
+
+local function exchange_settings(state, more)
+  local settings = state.settings
+  local result = {
+    reply_limit = settings.limits.reply,
+    header_limit = settings.limits.headers,
+    ca_file = settings.ca_file,
+    insecure = settings.insecure,
+    proxy = settings.proxy,
+    user_agent = settings.user_agent,
+    compressed = true,
+  }
+  for name, value in pairs(more or {}) do
+    result[name] = value
+  end
+  return result
+end
+
+local function path_of(request)
+  return (request:url():gsub("^%a+://[^/]*", ""):gsub("[?#].*$", ""))
+end
+
+local function transport(state, request, options, more)
+  local settings = state.settings
+  return {
+    operation = more.operation,
+    path = path_of(request),
+    timeout = options.timeout
+      and options_of.merged(settings.timeout, options.timeout)
+      or settings.timeout,
+    policy = {
+      max_retries = options.max_retries or settings.max_retries,
+      random = state.random,
+    },
+    settings = exchange_settings(state, more.settings),
+    redact = redactor(more.secret),
+    follow = more.follow,
+    on_event = settings.on_event,
+    on_retry = settings.on_retry,
+    on_progress = options.on_progress,
+    progress = more.progress,
+  }
+end
+
+-- Prepares a GET of a redirect's target, or nil where that is another origin.
+local function follower(state, options)
+  return function(url)
+    if not core.same_origin(url, state.settings.base) then
+      return nil
+    end
+    local request = core.request("GET", url)
+    if request then
+      dress(state, request, options)
+    end
+    return request
+  end
+end
+
+--- Puts a request of this API on the wire.
+-- @tparam table state
+-- @tparam userdata request prepared; gets its headers and the key here
+-- @tparam table options of the call, checked
+-- @tparam table more operation, settings, progress
+-- @treturn table pending
+local function launch(state, request, options, more)
+  more.secret = dress(state, request, options)
+  more.follow = follower(state, options)
+  local description = transport(state, request, options, more)
+  return send.start(state.hub, request, description)
+end
+
+local function decode_error(response, text, problem, pending)
+  return errors.new({
+    kind = "decode",
+    status = response.status,
+    message = "the answer is not what the API promises: " .. problem,
+    body = pending.call.redact(text:sub(1, BODY_LIMIT)),
+    method = pending.request:method(),
+    path = pending.call.path,
+    request_id = response.request_id,
+    attempts = response.attempts,
+  })
+end
+
+local function decoded(state, pending, exchange, response)
+  local text = exchange:body()
+  if text == "" and (response.status == 204 or response.status == 205) then
+    return true, nil, response
+  end
+  local settings = state.settings
+  local value, problem =
+    core.decode(text, settings.keep_null, settings.limits.nesting)
+  if value == nil then
+    local kind = exchange:header("content-type") or "no content type"
+    problem = problem .. " (" .. kind .. ", " .. #text .. " bytes)"
+    return nil, decode_error(response, text, problem, pending), response
+  end
+  return value, nil, response
+end
+
+-- How each kind of reply becomes a value.
+local READ = {
+  object = decoded,
+  page = decoded,
+  list = decoded,
+  none = function(_, _, _, response)
+    return true, nil, response
+  end,
+  file = function(_, pending, exchange, response)
+    local path = pending.save_as
+    if not path then
+      return exchange:body(), nil, response
+    end
+    local kept, err = download.keep(path)
+    return kept, err, response
+  end,
+  any = function(state, pending, exchange, response)
+    local kind = exchange:header("content-type") or ""
+    if response.status == 204 or kind:find("json", 1, true) then
+      return decoded(state, pending, exchange, response)
+    end
+    return exchange:body(), nil, response
+  end,
+}
+
+--- Waits for a call that was begun, and makes its answer a value.
+-- @tparam table state
+-- @tparam table pending what `begin` or `launch` gave
+-- @tparam string reply "object", "page", "list", "none", "file" or "any"
+-- @return value, nil, response; or nil, err, response
+local function collect(state, pending, reply)
+  local exchange, err, response = pending:finish()
+  if not exchange then
+    if pending.save_as then
+      download.discard(pending.save_as)
+    end
+    return nil, err, response
+  end
+  return READ[reply](state, pending, exchange, response)
+end
+
+-- What stands in the place of params where the body or the answer is a file.
+local function file_arguments(row, given)
+  if row.body == "form" then
+    local from, err = upload.source(given)
+    if not from then
+      return nil, nil, err
+    end
+    return { upload.file_part(row.part, from) }
+  end
+  if given ~= nil and (type(given) ~= "string" or given == "") then
+    errors.misuse(row.operation .. ": path must be a file name, got "
+      .. type(given))
+  end
+  return nil, given
+end
+
+-- Deleting every FAQ is what the live service does when ids are missing.
+local GUARDS = {
+  ["knowledge_bases.faqs.batch_delete"] = function(row, params, options)
+    local ids = type(params) == "table" and params.ids
+    if options.all or (type(ids) == "table" and next(ids) ~= nil) then
+      return
+    end
+    errors.misuse(row.operation .. ": params.ids is missing or empty, which "
+      .. "deletes every FAQ of the knowledge base; if that is meant, say "
+      .. "{ all = true } in options")
+  end,
+}
+
+-- Rows have three ids at most; `unpack` has no name common to all VMs.
+local function with_params(ids, n, params)
+  if n == 0 then
+    return params
+  elseif n == 1 then
+    return ids[1], params
+  elseif n == 2 then
+    return ids[1], ids[2], params
+  end
+  return ids[1], ids[2], ids[3], params
+end
+
+--- Prepares an operation's request; raises what is wrong with its arguments.
+-- @tparam table state
+-- @tparam table row of core.describe()
+-- @tparam table ids in path order
+-- @param params
+-- @tparam table options of the call, checked
+-- @treturn userdata request
+local function prepare(state, row, ids, params, options)
+  local request, problem = core.bindings[row.operation](state.settings.base,
+    options.query, with_params(ids, #row.ids, params))
+  if not request then
+    errors.misuse(problem)
+  end
+  return request
+end
+
+--- Arguments to a request on the wire: nothing is sent before all is checked.
+-- @tparam table state
+-- @tparam table row of core.describe()
+-- @tparam table ids in path order
+-- @param params as the user gave them
+-- @param given the call's options as the user gave them
+-- @treturn table|nil pending
+-- @treturn table|nil error
+local function begin(state, row, ids, params, given)
+  local options = options_of.call(row.operation, given)
+  if GUARDS[row.operation] then
+    GUARDS[row.operation](row, params, options)
+  end
+  local save_as
+  if row.body == "form" or row.reply == "file" then
+    local err
+    params, save_as, err = file_arguments(row, params)
+    if err then
+      return nil, err
+    end
+  end
+  local request = prepare(state, row, ids, params, options)
+  local pending = launch(state, request, options, {
+    operation = row.operation,
+    settings = save_as and { path = download.partial(save_as) },
+    progress = row.reply == "file" and "received" or "sent",
+  })
+  pending.save_as = save_as
+  return pending
+end
+
+--- One call of an operation.
+-- @return value, nil, response; or nil, err, response
+local function run(state, row, ids, params, given)
+  local pending, err = begin(state, row, ids, params, given)
+  if not pending then
+    return nil, err
+  end
+  return collect(state, pending, row.reply)
+end
+
+--- Puts a presigned POST on the wire: another host's, so without the key.
+-- @tparam table state
+-- @tparam table options of the call, checked
+-- @tparam string url and
+-- @tparam table parts as core.request takes them
+-- @treturn table|nil pending
+-- @treturn table|nil error
+local function store(state, options, url, parts)
+  local refused = options_of.refused_scheme(url, state.settings.allow_http)
+  if refused then
+    return nil, errors.new({ kind = "http", message = "storage: " .. refused })
+  end
+  local request, problem = core.request("POST", url, { parts = parts })
+  if not request then
+    local message = "storage: " .. problem
+    return nil, errors.new({ kind = "decode", message = message })
+  end
+  return send.start(state.hub, request, transport(state, request, options, {
+    operation = "storage",
+    secret = select(2, state.settings.authorization()),
+    progress = "sent",
+  }))
+end
+
+return {
+  begin = begin,
+  collect = collect,
+  launch = launch,
+  prepare = prepare,
+  run = run,
+  store = store,
+}

@@ -1,0 +1,218 @@
+--- The client object.
+
+local call = require("maiagent.call")
+local core = require("maiagent.core")
+local errors = require("maiagent.errors")
+local options_of = require("maiagent.options")
+local resources = require("maiagent.resources")
+local retry = require("maiagent.retry")
+local wait = require("maiagent.wait")
+
+-- The key of a client's state; a table of our own, so no field is in its way.
+local STATE = {}
+
+local METHODS =
+  { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
+
+local RESOURCES = resources.top_level()
+
+local Client = { __name = "maiagent.client" }
+local methods = {}
+
+function Client.__index(_, name)
+  if methods[name] then
+    return methods[name]
+  end
+  if type(name) ~= "string" then
+    return nil
+  end
+  local known = {}
+  for key in pairs(methods) do
+    known[key] = true
+  end
+  for resource in pairs(RESOURCES) do
+    known[resource] = true
+  end
+  errors.misuse("client has no '" .. name .. "'"
+    .. errors.did_you_mean(name, known))
+end
+
+function Client.__tostring(client)
+  return "maiagent.client (" .. client[STATE].settings.base .. ")"
+end
+
+local function attach(state)
+  local client = { [STATE] = state }
+  for resource in pairs(RESOURCES) do
+    client[resource] = resources.proxy_of(state, resource)
+  end
+  return setmetatable(client, Client)
+end
+
+local function content_of(verb, params, options)
+  if verb == "GET" or verb == "DELETE" then
+    return { query = options_of.merged(params or {}, options.query) }
+  end
+  if params == nil then
+    return { query = options.query }
+  end
+  local body, problem = core.encode(params)
+  if not body then
+    errors.misuse(problem)
+  end
+  return { query = options.query, type = "application/json", body = body }
+end
+
+--- Calls any path of the service, for what has no binding.
+-- @tparam string verb GET, POST, PUT, PATCH or DELETE
+-- @tparam string path relative to base_url ("chatbots/"), or from the host's
+--   root with a leading slash; a whole URL only of the same origin
+-- @tparam table|nil params the JSON body, or the query of GET and DELETE
+-- @tparam table|nil options as for every call
+-- @return the decoded JSON, true for an empty 204, or the text of other types
+-- @treturn table|nil error
+-- @treturn table|nil response
+function methods:request(verb, path, params, options)
+  local state = self[STATE]
+  verb = type(verb) == "string" and verb:upper() or verb
+  if not METHODS[verb] then
+    errors.misuse("client:request: method must be GET, POST, PUT, PATCH or "
+      .. "DELETE, got " .. tostring(verb))
+  end
+  options = options_of.call("client:request", options)
+  local url, problem = core.join(state.settings.base, path)
+  if not url then
+    errors.misuse("client:request: " .. problem)
+  end
+  local content = content_of(verb, params, options)
+  local request
+  request, problem = core.request(verb, url, content)
+  if not request then
+    errors.misuse("client:request: " .. problem)
+  end
+  local pending =
+    call.launch(state, request, options, { operation = "request" })
+  return call.collect(state, pending, "any")
+end
+
+--- A copy with other options, sharing connections and tasks.
+-- @tparam table changed any option of maiagent.new but wait and
+--   max_connections
+-- @treturn table client
+function methods:with(changed)
+  local state = self[STATE]
+  return attach({
+    hub = state.hub,
+    random = state.random,
+    settings = options_of.copy(state.settings, changed),
+  })
+end
+
+--- Cancels what is under way (kind "cancelled") and closes the connections,
+-- those of its `with` copies too. May run twice.
+function methods:close()
+  wait.close(self[STATE].hub)
+end
+
+--- Runs fn(...) as a task: it parks in each call of this client and is
+-- resumed by `step`, or while another call of this client waits.
+-- @tparam function fn
+function methods:go(fn, ...)
+  wait.go(self[STATE].hub, fn, ...)
+end
+
+--- Moves requests and tasks on without blocking.
+-- @treturn boolean whether anything is still under way
+-- Raises the error of a task that raised one.
+function methods:step()
+  return wait.step(self[STATE].hub)
+end
+
+--- Runs functions side by side and waits for all.
+-- @tparam table functions a list
+-- @treturn table the first value of each, in order (nil where it failed)
+-- @treturn table|nil index → error of those that failed; nil if none did
+function methods:gather(functions)
+  if type(functions) ~= "table" then
+    errors.misuse("client:gather: a list of functions expected, got "
+      .. type(functions))
+  end
+  return wait.gather(self[STATE].hub, functions)
+end
+
+--- Applies fn(item, index) to every item of a list, some at a time.
+-- @tparam table list
+-- @tparam function fn
+-- @tparam table|nil options concurrency (8)
+-- @treturn table results, as `gather`
+-- @treturn table|nil errors, as `gather`
+function methods:map(list, fn, options)
+  if type(list) ~= "table" or type(fn) ~= "function" then
+    errors.misuse("client:map: a list and a function expected, got "
+      .. type(list) .. " and " .. type(fn))
+  end
+  local concurrency = options and options.concurrency or 8
+  if type(concurrency) ~= "number" or concurrency < 1 then
+    errors.misuse("client:map: concurrency must be 1 or more, got "
+      .. tostring(concurrency))
+  end
+  return wait.map(self[STATE].hub, list, fn, concurrency)
+end
+
+--- The descriptor that is readable when `step` has something to do.
+-- @treturn integer|nil nil where the platform has none
+function methods:fd()
+  local native = wait.handle(self[STATE].hub)
+  return native and native:fd()
+end
+
+--- For cqueues: poll(client) waits for this descriptor …
+function methods:pollfd()
+  return self:fd()
+end
+
+--- … to be readable …
+function methods.events()
+  return "r"
+end
+
+--- … for so many seconds at most (nil: no limit of ours).
+function methods:timeout()
+  return wait.next_look(self[STATE].hub)
+end
+
+--- For LuaSocket and copas: select({client}, …) waits for this descriptor …
+function methods:getfd()
+  return self:fd() or -1
+end
+
+--- … and has nothing buffered beside it.
+function methods.dirty()
+  return false
+end
+
+local function open_hub(settings)
+  local max_connections = settings.given.max_connections
+  return wait.hub(settings.given.wait, function()
+    -- Loaded with the first request: libcurl costs 7 ms and 8 MB.
+    return require("maiagent.http").client({
+      max_connections = max_connections,
+    })
+  end)
+end
+
+--- Makes a client of checked settings.
+-- @tparam table settings of `options`
+-- @treturn table client
+local function new(settings)
+  local hub = open_hub(settings)
+  local client = attach({
+    hub = hub,
+    random = retry.generator(core.now()),
+    settings = settings,
+  })
+  hub.client = client
+  return client
+end
+
+return { new = new }

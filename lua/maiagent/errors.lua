@@ -1,0 +1,295 @@
+--- What can go wrong, as one class of value (and misuse, raised).
+-- The world's failures are returned as `nil, err`; a caller's mistake is
+-- raised at the caller's own line by `misuse`. A leaf: knows no client.
+
+local MESSAGE_LIMIT = 2000 -- bytes of a service's text kept in a message
+local BODY_LIMIT = 16 * 1024 -- bytes of a raw body kept in err.body
+
+local KIND_OF_STATUS = {
+  [400] = "invalid",
+  [401] = "authentication",
+  [403] = "permission",
+  [404] = "not_found",
+  [408] = "timeout",
+  [409] = "conflict",
+  [422] = "invalid",
+  [429] = "rate_limit",
+}
+
+local RETRYABLE = {
+  connection = true,
+  timeout = true,
+  rate_limit = true,
+  server = true,
+}
+
+-- What a person can do about it, where the service's own text doesn't say.
+local REMEDY = {
+  [401] = "check api_key (MAIAGENT_API_KEY)",
+  [405] = "check the method and base_url",
+}
+
+local Error = { __name = "maiagent.error" }
+
+local function where(err)
+  if not err.method then
+    return ""
+  end
+  return " (" .. err.method .. " " .. (err.path or "?") .. ")"
+end
+
+local function attempts(err)
+  if not err.attempts or err.attempts < 2 then
+    return ""
+  end
+  return ", after " .. err.attempts .. " attempts"
+end
+
+function Error.__tostring(err)
+  local text = "maiagent: " .. err.kind
+  if err.status then
+    text = text .. " " .. err.status
+  end
+  text = text .. ": " .. err.message .. where(err) .. attempts(err)
+  if err.request_id then
+    text = text .. ", request id " .. err.request_id
+  end
+  return text
+end
+
+function Error.__concat(left, right)
+  return tostring(left) .. tostring(right)
+end
+
+--- Makes an error object of a table of fields; the table becomes the object.
+-- @tparam table fields kind and message at least
+-- @treturn table the error
+local function new(fields)
+  fields.retryable = RETRYABLE[fields.kind] or false
+  return setmetatable(fields, Error)
+end
+
+--- Whether a value is one of this library's error objects.
+-- @param value anything
+-- @treturn boolean
+local function is(value)
+  return getmetatable(value) == Error
+end
+
+local function clipped(text, limit)
+  if #text <= limit then
+    return text
+  end
+  return text:sub(1, limit) .. " …"
+end
+
+local function is_list(value)
+  return type(value) == "table" and value[1] ~= nil
+end
+
+local function add(fields, path, message)
+  local list = fields[path]
+  if not list then
+    list = {}
+    fields[path] = list
+  end
+  list[#list + 1] = tostring(message)
+end
+
+-- Lists of texts are messages; lists and objects of anything else are nested
+-- serializers, whose place in the caller's table is counted from 1 as there.
+local function flatten(fields, path, value)
+  if type(value) ~= "table" then
+    return add(fields, path, value)
+  end
+  if is_list(value) then
+    for i, item in ipairs(value) do
+      local nested = type(item) == "table"
+      flatten(fields, nested and (path .. "." .. i) or path, item)
+    end
+    return
+  end
+  for key, item in pairs(value) do
+    flatten(fields, path == "" and key or (path .. "." .. key), item)
+  end
+end
+
+--- The messages of a 400 body, by the dotted path of their field.
+-- @param body the decoded body
+-- @treturn table|nil path → list of messages (`files.2.filename` is
+--   params.files[2].filename; "nonFieldErrors" where no field is named)
+local function fields_of(body)
+  if type(body) ~= "table" then
+    return nil
+  end
+  local fields = {}
+  if is_list(body) then
+    flatten(fields, "nonFieldErrors", body)
+  else
+    for key, value in pairs(body) do
+      if key ~= "detail" then
+        flatten(fields, tostring(key), value)
+      end
+    end
+  end
+  return next(fields) and fields or nil
+end
+
+local function sorted_paths(fields)
+  local paths = {}
+  for path in pairs(fields) do
+    paths[#paths + 1] = path
+  end
+  table.sort(paths)
+  return paths
+end
+
+local function describe_fields(fields)
+  local lines = {}
+  for _, path in ipairs(sorted_paths(fields)) do
+    lines[#lines + 1] = path .. ": " .. table.concat(fields[path], " ")
+  end
+  return table.concat(lines, "; ")
+end
+
+local function describe_text(text, content_type)
+  local title = text:match("<[tT][iI][tT][lL][eE][^>]*>%s*(.-)%s*</")
+  if title and title ~= "" then
+    return "HTML instead of JSON: " .. title
+  end
+  if text == "" then
+    return "an empty answer"
+  end
+  if text:find("<html", 1, true) or text:find("<HTML", 1, true) then
+    return "HTML instead of JSON"
+  end
+  return (content_type or "text") .. ": " .. text:gsub("%s+", " ")
+end
+
+local function service_message(answer, fields)
+  local body = answer.value
+  local detail = type(body) == "table" and body.detail
+  if is_list(detail) then
+    detail = table.concat(detail, " ")
+  end
+  if type(detail) == "string" and detail ~= "" then
+    return fields and (detail .. " " .. describe_fields(fields)) or detail
+  end
+  if fields then
+    return describe_fields(fields)
+  end
+  return describe_text(answer.text, answer.content_type)
+end
+
+local function kind_of(status)
+  return KIND_OF_STATUS[status] or (status >= 500 and "server") or "http"
+end
+
+--- An answer whose status is not a success, as an error.
+-- @tparam table answer status, text (raw body), value (decoded body or nil),
+--   content_type, and optionally message
+-- @tparam table call method, path, request_id, attempts, retry_after
+-- @tparam function redact takes the user's secret out of a text
+-- @treturn table the error
+local function from_status(answer, call, redact)
+  local status = answer.status
+  local kind = kind_of(status)
+  local fields = kind == "invalid" and fields_of(answer.value) or nil
+  local message = answer.message or service_message(answer, fields)
+  if REMEDY[status] then
+    message = message .. " (" .. REMEDY[status] .. ")"
+  end
+  return new({
+    kind = kind,
+    status = status,
+    message = redact(clipped(message, MESSAGE_LIMIT)),
+    fields = fields,
+    body = redact(clipped(answer.text, BODY_LIMIT)),
+    method = call.method,
+    path = call.path,
+    request_id = call.request_id,
+    attempts = call.attempts,
+    retry_after = call.retry_after,
+  })
+end
+
+-- The directory of this library's own sources, as the debug library names it.
+local LIBRARY = debug
+  and debug.getinfo(1, "S").source:match("^(.-)[^/\\]*$")
+
+local function is_ours(source)
+  if source:sub(1, #LIBRARY) ~= LIBRARY then
+    return false
+  end
+  return not source:find("/", #LIBRARY + 1, true)
+end
+
+-- Public functions differ in how many of our frames lie above the user's, so
+-- the level is found by whose source it is rather than counted.
+local function user_position()
+  if not LIBRARY or LIBRARY == "" then
+    return ""
+  end
+  local level = 3
+  local info = debug.getinfo(level, "Sl")
+  while info and (info.what == "C" or is_ours(info.source)) do
+    level = level + 1
+    info = debug.getinfo(level, "Sl")
+  end
+  if not info or info.currentline < 0 then
+    return ""
+  end
+  return info.short_src .. ":" .. info.currentline .. ": "
+end
+
+--- Raises a caller's mistake at the caller's line. Never returns.
+-- @tparam string message what is wrong and what to do instead
+local function misuse(message)
+  error(user_position() .. message, 0)
+end
+
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do
+    row[j] = j
+  end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:sub(i, i) == b:sub(j, j) and 0 or 1
+      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      diagonal, row[j] = row[j], best
+    end
+  end
+  return row[#b]
+end
+
+--- The nearest known name to a misspelt one.
+-- @param name what was written
+-- @tparam table known a table whose string keys are the known names
+-- @treturn string " (did you mean …?)", or "" when nothing is near
+local function did_you_mean(name, known)
+  local written = tostring(name):lower()
+  local best, nearest
+  for candidate in pairs(known) do
+    local d = distance(written, tostring(candidate):lower())
+    local closer = not best or d < best or (d == best and candidate < nearest)
+    if closer then
+      best, nearest = d, candidate
+    end
+  end
+  if not best or best > math.max(2, math.floor(#written / 3)) then
+    return ""
+  end
+  return " (did you mean '" .. nearest .. "'?)"
+end
+
+return {
+  did_you_mean = did_you_mean,
+  fields_of = fields_of,
+  from_status = from_status,
+  is = is,
+  misuse = misuse,
+  new = new,
+}

@@ -1,0 +1,50 @@
+--- MaiAgent for Lua: assistants, knowledge bases, files and FAQs as if the
+-- service were a Lua library. `require "maiagent"` does no I/O.
+
+local client = require("maiagent.client")
+local core = require("maiagent.core")
+local errors = require("maiagent.errors")
+local options = require("maiagent.options")
+
+--- Makes a client. No request is sent yet.
+-- @tparam table|nil given options:
+--   api_key (string, or function returning it; MAIAGENT_API_KEY),
+--   base_url ("https://api.maiagent.ai"; MAIAGENT_BASE_URL),
+--   timeout ({ connect = 10, idle = 60, total = 300 } seconds; a number is
+--   total), max_retries (2), headers (name → value, on every request),
+--   null ("drop": null fields of objects are absent; "keep"),
+--   wait (function(client, milliseconds) for a host's event loop),
+--   on_retry(info), on_event(event), limits ({ reply, headers: bytes;
+--   nesting: levels }), ca_file, insecure, allow_http, proxy, user_agent,
+--   max_connections
+-- @treturn table client
+-- Raises what is wrong with the options.
+local function new(given)
+  return client.new(options.client(given))
+end
+
+--- Like Lua's own `assert`, for error objects: PUC Lua 5.1 and 5.2 refuse to
+-- raise anything but a string there, and hide the reason.
+-- @param value
+-- @param err
+-- @return all its arguments, if value is neither nil nor false
+local function assert_value(value, err, ...)
+  if not value then
+    error(err == nil and "assertion failed!" or err, 0)
+  end
+  return value, err, ...
+end
+
+return {
+  --- Marks a table as a JSON array, so that even empty it is sent as [].
+  array = core.array,
+  assert = assert_value,
+  --- Whether a value is an error of this library.
+  is_error = errors.is,
+  new = new,
+  --- JSON's null: light userdata NULL, the same value as cjson.null, ngx.null.
+  null = core.null,
+  --- Marks a table as a JSON object, so that even empty it is sent as {}.
+  object = core.object,
+  version = core.version,
+}

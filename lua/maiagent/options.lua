@@ -1,0 +1,341 @@
+--- The options of a client and of a call: defaults, environment, checks.
+
+local core = require("maiagent.core")
+local errors = require("maiagent.errors")
+
+-- Read when the library is loaded: nginx's workers lose the environment.
+local ENVIRONMENT = {
+  api_key = os.getenv("MAIAGENT_API_KEY"),
+  base_url = os.getenv("MAIAGENT_BASE_URL"),
+  ca_file = os.getenv("SSL_CERT_FILE"),
+}
+
+local DEFAULT_BASE_URL = "https://api.maiagent.ai"
+local DEFAULT_PATH = "/api/"
+
+local MISSING_KEY = "maiagent.new: api_key is missing: pass api_key, or set "
+  .. "the environment variable MAIAGENT_API_KEY before require 'maiagent' "
+  .. "(nginx empties its workers' environment: write 'env MAIAGENT_API_KEY;' "
+  .. "at the top of nginx.conf)"
+
+local function has_type(expected)
+  return function(value)
+    if type(value) ~= expected then
+      return "must be a " .. expected .. ", got " .. type(value)
+    end
+  end
+end
+
+local function number_from(least, whole)
+  return function(value)
+    local ok = type(value) == "number" and value >= least
+      and (not whole or (value < math.huge and value % 1 == 0))
+    if not ok then
+      return "must be " .. (whole and "a whole number" or "a number") .. " of "
+        .. least .. " or more, got " .. tostring(value)
+    end
+  end
+end
+
+local function one_of(...)
+  local allowed = { ... }
+  return function(value)
+    for _, candidate in ipairs(allowed) do
+      if value == candidate then
+        return nil
+      end
+    end
+    return "must be '" .. table.concat(allowed, "' or '") .. "'"
+  end
+end
+
+-- Reports never repeat the key.
+local function check_key(key)
+  if type(key) == "function" then
+    return nil
+  end
+  if type(key) ~= "string" then
+    return "must be a string or a function, got " .. type(key)
+  end
+  if key:find("^[Aa][Pp][Ii]%-[Kk][Ee][Yy]%s") then
+    return "must be the key alone, without 'Api-Key' before it"
+  end
+  if key:find("[\r\n]") then
+    return "contains a line break (was it read from a file with its newline?)"
+  end
+  if key:find("[^\33-\126]") then
+    return "contains a space or a byte that no key has"
+  end
+end
+
+local function seconds_table(known)
+  return function(value)
+    if type(value) == "number" and value > 0 then
+      return nil
+    end
+    if type(value) ~= "table" then
+      return "must be a number of seconds or a table, got " .. tostring(value)
+    end
+    for name, seconds in pairs(value) do
+      if not known[name] then
+        return "has no '" .. tostring(name) .. "'"
+          .. errors.did_you_mean(name, known)
+      end
+      if type(seconds) ~= "number" or not (seconds > 0) then
+        return "." .. name .. " must be more than 0 seconds, got "
+          .. tostring(seconds)
+      end
+    end
+  end
+end
+
+local function limits_table(known)
+  return function(value)
+    if type(value) ~= "table" then
+      return "must be a table, got " .. type(value)
+    end
+    for name, limit in pairs(value) do
+      if not known[name] then
+        return "has no '" .. tostring(name) .. "'"
+          .. errors.did_you_mean(name, known)
+      end
+      local wrong = number_from(1, true)(limit)
+      if wrong then
+        return "." .. name .. " " .. wrong
+      end
+    end
+  end
+end
+
+local TIMEOUT = { connect = 10, idle = 60, total = 300 }
+local LIMITS = {
+  reply = 256 * 1024 * 1024, -- bytes of one decoded reply
+  headers = 256 * 1024, -- bytes
+  nesting = 512, -- levels of JSON
+}
+
+-- Options that both a client and a single call take.
+local SHARED = {
+  timeout = seconds_table(TIMEOUT),
+  max_retries = number_from(0, true),
+  headers = has_type("table"),
+}
+
+local CLIENT = {
+  api_key = check_key,
+  base_url = has_type("string"),
+  timeout = SHARED.timeout,
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
+  limits = limits_table(LIMITS),
+  null = one_of("drop", "keep"),
+  wait = has_type("function"),
+  on_retry = has_type("function"),
+  on_event = has_type("function"),
+  ca_file = has_type("string"),
+  insecure = has_type("boolean"),
+  allow_http = has_type("boolean"),
+  proxy = has_type("string"),
+  user_agent = has_type("string"),
+  max_connections = number_from(1, true),
+}
+
+local CALL = {
+  timeout = SHARED.timeout,
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
+  query = has_type("table"),
+  on_progress = has_type("function"),
+  prefetch = number_from(0, true),
+  all = has_type("boolean"),
+}
+
+local function check(name, given, known)
+  if type(given) ~= "table" then
+    errors.misuse(name .. ": options must be a table, got " .. type(given))
+  end
+  for option, value in pairs(given) do
+    local problem = known[option]
+    if not problem then
+      errors.misuse(name .. ": unknown option '" .. tostring(option) .. "'"
+        .. errors.did_you_mean(option, known))
+    end
+    local wrong = problem(value)
+    if wrong then
+      local joint = wrong:sub(1, 1) == "." and "" or " "
+      errors.misuse(name .. ": " .. option .. joint .. wrong)
+    end
+  end
+end
+
+local function is_loopback(host)
+  return host == "localhost" or host == "[::1]"
+    or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
+end
+
+--- Why a URL may not be used, if it may not: plain http:// shows the key and
+-- the files to everyone on the way.
+-- @tparam string url absolute
+-- @tparam boolean|nil allow_http the option
+-- @treturn string|nil the reason
+local function refused_scheme(url, allow_http)
+  local host = url:match("^[hH][tT][tT][pP]://([^/?#]*)")
+  if not host or allow_http then
+    return nil
+  end
+  if is_loopback(host:lower():gsub(":%d*$", "")) then
+    return nil
+  end
+  return "plain http:// to " .. host .. " would show the key and the data to "
+    .. "everyone on the way: use https://, or write allow_http = true"
+end
+
+local function normal_base(url, allow_http)
+  local origin, problem = core.origin(url)
+  if not origin then
+    errors.misuse("maiagent.new: base_url: " .. problem)
+  end
+  if url:find("[?#]") then
+    errors.misuse("maiagent.new: base_url must not have a query or a fragment")
+  end
+  problem = refused_scheme(url, allow_http)
+  if problem then
+    errors.misuse("maiagent.new: base_url: " .. problem)
+  end
+  local start, path = url:match("^(%a+://[^/]*)(.*)$")
+  path = path:gsub("/+$", "")
+  return start .. (path == "" and DEFAULT_PATH or path .. "/")
+end
+
+local function merged(defaults, over)
+  local result = {}
+  for name, value in pairs(defaults) do
+    result[name] = value
+  end
+  if type(over) == "number" then
+    over = { total = over }
+  end
+  for name, value in pairs(over or {}) do
+    result[name] = value
+  end
+  return result
+end
+
+-- Kept in a closure, so that printing the client's tables cannot show it.
+local function authorization_of(key)
+  if type(key) == "string" then
+    local value = "Api-Key " .. key
+    return function()
+      return value, key
+    end
+  end
+  return function()
+    local current = key()
+    local problem = check_key(current)
+    if type(current) ~= "string" or problem or current == "" then
+      errors.misuse("maiagent: api_key() must return the key: it "
+        .. (problem or "returned " .. type(current)))
+    end
+    return "Api-Key " .. current, current
+  end
+end
+
+local function user_agent(given)
+  local jit = rawget(_G, "jit")
+  local vm = jit and jit.version or _VERSION
+  local own = "maiagent-lua/" .. core.version .. " (" .. vm .. ")"
+  return given and (given .. " " .. own) or own
+end
+
+local function from_environment(given)
+  local result = {}
+  for name, value in pairs(ENVIRONMENT) do
+    result[name] = value ~= "" and value or nil
+  end
+  for name, value in pairs(given) do
+    result[name] = value
+  end
+  return result
+end
+
+local function settings_of(all, before)
+  before = before or {}
+  return {
+    base = normal_base(all.base_url or DEFAULT_BASE_URL, all.allow_http),
+    authorization = all.api_key and authorization_of(all.api_key)
+      or before.authorization,
+    timeout = merged(before.timeout or TIMEOUT, all.timeout),
+    max_retries = all.max_retries or before.max_retries or 2,
+    headers = merged(before.headers or {}, all.headers),
+    limits = merged(before.limits or LIMITS, all.limits),
+    keep_null = all.null == "keep",
+    on_retry = all.on_retry,
+    on_event = all.on_event,
+    ca_file = all.ca_file,
+    insecure = all.insecure,
+    allow_http = all.allow_http,
+    proxy = all.proxy,
+    user_agent = user_agent(all.user_agent),
+    given = all,
+  }
+end
+
+--- The settings of a new client.
+-- @tparam table|nil given what the user passed to maiagent.new
+-- @treturn table settings; raises what is wrong with them
+local function client(given)
+  given = given or {}
+  check("maiagent.new", given, CLIENT)
+  local all = from_environment(given)
+  if all.api_key == nil or all.api_key == "" then
+    errors.misuse(MISSING_KEY)
+  end
+  local problem = check_key(all.api_key)
+  if problem then
+    errors.misuse("maiagent.new: api_key " .. problem)
+  end
+  local settings = settings_of(all)
+  all.api_key = nil
+  return settings
+end
+
+--- The settings of a copy of a client with some options changed.
+-- @tparam table settings of the client
+-- @tparam table given the changed options
+-- @treturn table settings; raises what is wrong with them
+local function copy(settings, given)
+  check("client:with", given, CLIENT)
+  for _, fixed in ipairs({ "wait", "max_connections" }) do
+    if given[fixed] ~= nil then
+      errors.misuse("client:with: " .. fixed .. " belongs to the connections "
+        .. "that copies share; pass it to maiagent.new")
+    end
+  end
+  if given.api_key == "" then
+    errors.misuse("client:with: api_key is empty")
+  end
+  local all = merged(settings.given, given)
+  local result = settings_of(all, settings)
+  all.api_key = nil
+  return result
+end
+
+--- Checks the options of one call.
+-- @tparam string name of the operation, for messages
+-- @tparam table|nil given
+-- @treturn table the options (an empty table for nil)
+local function call(name, given)
+  if given == nil then
+    return {}
+  end
+  check(name, given, CALL)
+  return given
+end
+
+return {
+  call = call,
+  client = client,
+  copy = copy,
+  merged = merged,
+  refused_scheme = refused_scheme,
+}

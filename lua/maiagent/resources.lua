@@ -1,0 +1,216 @@
+--- The API as objects: client.knowledge_bases.files:list(…) and all the others,
+-- made of the rows of core.describe().
+
+local call = require("maiagent.call")
+local core = require("maiagent.core")
+local errors = require("maiagent.errors")
+local files = require("maiagent.files")
+local options_of = require("maiagent.options")
+local pages = require("maiagent.pages")
+local wait = require("maiagent.wait")
+
+-- The key of a proxy's state; a table of our own, so no field is in its way.
+local STATE = {}
+
+local function too_many(row, count)
+  errors.misuse(row.operation .. ": " .. count .. " arguments given; it takes "
+    .. (#row.ids > 0 and table.concat(row.ids, ", ") .. ", " or "")
+    .. "params, options")
+end
+
+-- Positional arguments are ids in path order, then params, then options.
+local function arguments(row, ...)
+  local n, count = #row.ids, select("#", ...)
+  if count > n + 2 then
+    too_many(row, count)
+  end
+  local given = { ... }
+  return given, given[n + 1], given[n + 2]
+end
+
+local function run(state, row, ...)
+  return call.run(state, row, arguments(row, ...))
+end
+
+local function page_event(state, row, page)
+  local on_event = state.settings.on_event
+  if on_event and page then
+    on_event({
+      type = "page",
+      operation = row.operation,
+      items = #(page.results or page),
+      count = page.count,
+    })
+  end
+end
+
+-- The request of one page, as `pages` wants it. `begin` fails only for files.
+local function page_request(state, row, ids, query, options)
+  local pending = call.begin(state, row, ids, query, options)
+  return {
+    cancel = function()
+      pending:cancel()
+    end,
+    result = function()
+      local page, err, response = call.collect(state, pending, row.reply)
+      page_event(state, row, page)
+      return page, err, response
+    end,
+  }
+end
+
+local function pager_of(state, row, ...)
+  local ids, params, given = arguments(row, ...)
+  local options = options_of.call(row.operation, given)
+  -- Wrong arguments are told here, at the user's line, rather than in the
+  -- middle of a loop.
+  call.prepare(state, row, ids, params, options)
+  return pages.pages(function(query)
+    return page_request(state, row, ids, query, options)
+  end, params, { prefetch = options.prefetch, null = core.null })
+end
+
+-- A for-loop that is left early closes the pager where the VM can (5.4).
+local function for_loop(pager)
+  return pager, nil, nil, pager
+end
+
+local function items_of(state, row, ...)
+  return pages.items(pager_of(state, row, ...), function()
+    wait.pump(state.hub)
+  end)
+end
+
+--- `all`: one array of every item, or nil and an error.
+local function all(state, row, ...)
+  local items = items_of(state, row, ...)
+  local list, n = core.array({}), 0
+  while true do
+    local item, err = items:take()
+    if err then
+      return nil, err
+    end
+    if item == nil then
+      return list
+    end
+    n = n + 1
+    list[n] = item
+  end
+end
+
+-- A page's `results` and a bare array alike are lists for each/pages/all.
+local LISTS = {
+  each = function(state, row, ...)
+    return for_loop(items_of(state, row, ...))
+  end,
+  pages = function(state, row, ...)
+    return for_loop(pager_of(state, row, ...))
+  end,
+  all = all,
+}
+
+local function called_with_dot(operation)
+  errors.misuse(operation .. ": called with a dot; write client."
+    .. operation:gsub("%.([^.]*)$", ":%1") .. "(…)")
+end
+
+local function method(class, row, action, name)
+  local operation = row.resource .. "." .. (name or row.name)
+  return function(proxy, ...)
+    if type(proxy) ~= "table" or getmetatable(proxy) ~= class then
+      called_with_dot(operation)
+    end
+    return action(proxy[STATE], row, ...)
+  end
+end
+
+local function known_names(...)
+  local known = {}
+  for _, names in ipairs({ ... }) do
+    for name in pairs(names) do
+      known[name] = true
+    end
+  end
+  return known
+end
+
+local function new_class(resource)
+  local class = { __name = "maiagent." .. resource }
+  class.methods, class.children = {}, {}
+  class.__index = setmetatable(class.methods, {
+    __index = function(_, name)
+      local known = known_names(class.methods, class.children)
+      errors.misuse("client." .. resource .. " has no '" .. tostring(name)
+        .. "'" .. errors.did_you_mean(name, known))
+    end,
+  })
+  class.__tostring = function()
+    return "maiagent resource " .. resource
+  end
+  return class
+end
+
+local classes = {}
+
+local function class_of(resource)
+  if not classes[resource] then
+    classes[resource] = new_class(resource)
+    local parent, name = resource:match("^(.*)%.([^.]*)$")
+    if parent then
+      class_of(parent).children[name] = resource
+    end
+  end
+  return classes[resource]
+end
+
+for _, row in ipairs(core.describe()) do
+  local class = class_of(row.resource)
+  class.methods[row.name] = method(class, row, run)
+  if row.name == "list" then
+    for name, action in pairs(LISTS) do
+      class.methods[name] = method(class, row, action, name)
+    end
+  end
+end
+
+--- The object of a resource, with those below it.
+-- @tparam table state
+-- @tparam string resource
+-- @treturn table
+local function proxy_of(state, resource)
+  local class = classes[resource]
+  local proxy = { [STATE] = state }
+  for name, child in pairs(class.children) do
+    proxy[name] = proxy_of(state, child)
+  end
+  return setmetatable(proxy, class)
+end
+
+-- Flows above one request, beside the operations of their resource.
+local FLOWS = {
+  ["knowledge_bases.files.upload"] = files.upload,
+  ["knowledge_bases.files.wait"] = files.wait,
+}
+
+for operation, action in pairs(FLOWS) do
+  local resource, name = operation:match("^(.*)%.([^.]*)$")
+  local class = class_of(resource)
+  class.methods[name] = method(class, { resource = resource, name = name },
+    function(state, _, ...)
+      return action(state, ...)
+    end)
+end
+
+--- The names of the resources that a client has itself.
+-- @treturn table name → true
+local function top_level()
+  local names = {}
+  for resource in pairs(classes) do
+    if not resource:find(".", 1, true) then
+      names[resource] = true
+    end
+  end
+  return names
+end
+
+return { proxy_of = proxy_of, top_level = top_level }

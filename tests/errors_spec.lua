@@ -1,0 +1,156 @@
+local errors = require("maiagent.errors")
+
+local function plain(text)
+  return text
+end
+
+local CALL = { method = "POST", path = "/api/chatbots/", attempts = 1 }
+
+local function failed(status, value, text, content_type)
+  return errors.from_status({
+    status = status,
+    value = value,
+    text = text or "",
+    content_type = content_type,
+  }, CALL, plain)
+end
+
+describe("errors.from_status", function()
+  local kinds = {
+    { 400, "invalid", false },
+    { 401, "authentication", false },
+    { 403, "permission", false },
+    { 404, "not_found", false },
+    { 405, "http", false },
+    { 408, "timeout", true },
+    { 409, "conflict", false },
+    { 413, "http", false },
+    { 422, "invalid", false },
+    { 429, "rate_limit", true },
+    { 302, "http", false },
+    { 500, "server", true },
+    { 503, "server", true },
+  }
+
+  for _, row in ipairs(kinds) do
+    it(row[1] .. " is " .. row[2], function()
+      local err = failed(row[1], { detail = "x" })
+      assert.equal(row[2], err.kind)
+      assert.equal(row[1], err.status)
+      assert.equal(row[3], err.retryable)
+    end)
+  end
+
+  local fields = {
+    { "one field", { name = { "This field is required." } },
+      { name = { "This field is required." } } },
+    { "several messages", { name = { "a", "b" } }, { name = { "a", "b" } } },
+    { "nested objects", { a = { b = { "bad" } } }, { ["a.b"] = { "bad" } } },
+    { "a list of items, counted from 1",
+      { files = { {}, { filename = { "This field is required." } } } },
+      { ["files.2.filename"] = { "This field is required." } } },
+    { "a bare list", { "no", "never" }, { nonFieldErrors = { "no", "never" } } },
+    { "a bare text", { name = "bad" }, { name = { "bad" } } },
+    { "detail is not a field", { detail = "x", name = { "y" } },
+      { name = { "y" } } },
+  }
+
+  for _, row in ipairs(fields) do
+    it("fields: " .. row[1], function()
+      assert.same(row[3], failed(400, row[2]).fields)
+    end)
+  end
+
+  local messages = {
+    { "the service's detail", 404, { detail = "Not found." }, "", nil,
+      "Not found." },
+    { "a list of details", 400, { detail = { "a", "b" } }, "", nil, "a b" },
+    { "fields, in order", 400, { b = { "2" }, a = { "1" } }, "", nil,
+      "a: 1; b: 2" },
+    { "an HTML page's title", 502, nil,
+      "<html><head><title>502 Bad Gateway</title>", "text/html",
+      "HTML instead of JSON: 502 Bad Gateway" },
+    { "an HTML page without one", 502, nil, "<html>", "text/html",
+      "HTML instead of JSON" },
+    { "plain text", 500, nil, "out of\n order", "text/plain",
+      "text/plain: out of order" },
+    { "nothing", 500, nil, "", nil, "an empty answer" },
+    { "a remedy", 401, { detail = "Invalid key." }, "", nil,
+      "Invalid key. (check api_key (MAIAGENT_API_KEY))" },
+  }
+
+  for _, row in ipairs(messages) do
+    it("message: " .. row[1], function()
+      local err = failed(row[2], row[3], row[4], row[5])
+      assert.equal(row[6], err.message)
+    end)
+  end
+
+  it("caps the body and the message", function()
+    local err = failed(500, nil, ("x"):rep(100000), "text/plain")
+    assert.is_true(#err.body < 20000)
+    assert.is_true(#err.message < 3000)
+  end)
+
+  it("takes the secret out of body and message", function()
+    local function redact(text)
+      return (text:gsub("SECRET", "[redacted]"))
+    end
+    local err = errors.from_status({
+      status = 500, text = "your key SECRET", content_type = "text/plain",
+    }, CALL, redact)
+    assert.is_nil(err.body:find("SECRET"))
+    assert.is_nil(tostring(err):find("SECRET"))
+  end)
+end)
+
+describe("an error", function()
+  local err = errors.new({
+    kind = "rate_limit",
+    status = 429,
+    message = "slow down",
+    method = "GET",
+    path = "/api/chatbots/",
+    attempts = 3,
+    request_id = "r-1",
+  })
+  local TEXT = "maiagent: rate_limit 429: slow down (GET /api/chatbots/), "
+    .. "after 3 attempts, request id r-1"
+
+  it("prints well", function()
+    assert.equal(TEXT, tostring(err))
+    assert.equal("failed: " .. TEXT, "failed: " .. err)
+    assert.equal(TEXT .. "!", err .. "!")
+  end)
+
+  it("is known as one", function()
+    assert.is_true(errors.is(err))
+    assert.is_false(errors.is({ kind = "rate_limit" }))
+    assert.is_false(errors.is("text"))
+  end)
+end)
+
+describe("errors.did_you_mean", function()
+  local known = { chatbots = true, knowledge_bases = true, attachments = true }
+  local rows = {
+    { "chatbot", " (did you mean 'chatbots'?)" },
+    { "Chatbots", " (did you mean 'chatbots'?)" },
+    { "knowledgebases", " (did you mean 'knowledge_bases'?)" },
+    { "knowledgeBases", " (did you mean 'knowledge_bases'?)" },
+    { "zebra", "" },
+  }
+
+  for _, row in ipairs(rows) do
+    it(row[1], function()
+      assert.equal(row[2], errors.did_you_mean(row[1], known))
+    end)
+  end
+end)
+
+describe("errors.misuse", function()
+  it("raises at the line of whoever called the library", function()
+    local ok, message = pcall(errors.misuse, "bad")
+    assert.is_false(ok)
+    assert.equal("bad", message:match("bad$"))
+  end)
+end)
