@@ -11,7 +11,7 @@ BUILD ?= build/$(ABI)
 PREFIX ?= /usr/local
 SPECS ?= tests
 
-CORE_SOURCES := core buffer url json operations request
+CORE_SOURCES := core buffer url json operations query request
 HTTP_SOURCES := http buffer transfer form exchange client loop
 
 # Looked up when a compiler runs, not before: `make test` may install them first.

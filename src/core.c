@@ -8,14 +8,9 @@
 #include "compat.h"
 #include "json.h"
 #include "operations.h"
+#include "query.h"
 #include "request.h"
 #include "url.h"
-
-static struct url_text check_text(lua_State *L, int index) {
-  struct url_text text;
-  text.data = luaL_checklstring(L, index, &text.length);
-  return text;
-}
 
 static int refuse(lua_State *L, const char *message) {
   lua_pushstring(L, message);
@@ -32,9 +27,12 @@ static int core_now(lua_State *L) {
 
 /* origin(url) -> "https://host:443" | nil, message */
 static int core_origin(lua_State *L) {
+  struct url_text url;
   struct url_parts parts;
   char origin[URL_ORIGIN_SIZE];
-  const char *wrong = url_parse(check_text(L, 1), &parts);
+  if (!request_text(L, 1, "the URL", &url))
+    return request_refuse(L);
+  const char *wrong = url_parse(url, &parts);
   if (wrong)
     return refuse(L, wrong);
   url_origin(&parts, origin);
@@ -42,11 +40,17 @@ static int core_origin(lua_State *L) {
   return 1;
 }
 
-/* same_origin(a, b) -> boolean; a text that is no URL has no origin */
+static bool has_origin(lua_State *L, int index, struct url_parts *parts) {
+  struct url_text url;
+  return request_text(L, index, "the URL", &url) && !url_parse(url, parts);
+}
+
+/* same_origin(a, b) -> boolean; what is no URL has no origin */
 static int core_same_origin(lua_State *L) {
   struct url_parts a, b;
-  bool same = !url_parse(check_text(L, 1), &a) &&
-              !url_parse(check_text(L, 2), &b) && url_same_origin(&a, &b);
+  lua_settop(L, 2);
+  bool same =
+      has_origin(L, 1, &a) && has_origin(L, 2, &b) && url_same_origin(&a, &b);
   lua_pushboolean(L, same);
   return 1;
 }
@@ -66,9 +70,12 @@ static const char *check_join(const struct url_parts *base,
 
 /* join(base, path) -> url | nil, message */
 static int core_join(lua_State *L) {
-  struct url_text base = check_text(L, 1), path = check_text(L, 2);
-  bool absolute = url_is_absolute(path);
+  struct url_text base, path;
   struct url_parts parts;
+  if (!request_text(L, 1, "the base URL", &base) ||
+      !request_text(L, 2, "the path", &path))
+    return request_refuse(L);
+  bool absolute = url_is_absolute(path);
   const char *wrong = url_parse_base(base, &parts);
   if (!wrong)
     wrong = check_join(&parts, path, absolute);
@@ -156,15 +163,18 @@ static bool add_all(lua_State *L, struct request *request,
   return request_fits(L, url_add(&request->url, url), "the URL would be",
                       URL_LIMIT) &&
          (lua_isnil(L, QUERY) ||
-          request_query(L, request, QUERY, 0, "query")) &&
+          query_add(L, &request->url, QUERY, 0, "query")) &&
          add_body(L, request);
 }
 
 /* request(method, url, {body=, type=, parts=, query=}) -> request | nil,
 ** message: for URLs that no operation has */
 static int core_request(lua_State *L) {
-  struct url_text name = check_text(L, 1), url = check_text(L, 2);
+  struct url_text name, url;
   struct url_parts parts;
+  if (!request_text(L, 1, "the method", &name) ||
+      !request_text(L, 2, "the URL", &url))
+    return request_refuse(L);
   const char *method = known_method(name);
   const char *wrong = url_parse(url, &parts);
   if (!method)

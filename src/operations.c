@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "query.h"
 #include "request.h"
 #include "url.h"
 
@@ -303,10 +304,10 @@ static const char *expected(lua_State *L, int index) {
 
 /* A number becomes a text in our own stack slot, where it stays alive. */
 static void write_integer(lua_State *L, int index) {
-  char number[REQUEST_NUMBER_SIZE];
+  char number[QUERY_NUMBER_SIZE];
   struct url_text text;
   if (lua_type(L, index) != LUA_TNUMBER ||
-      !request_scalar(L, index, number, &text) || strpbrk(number, ".eE"))
+      !query_scalar(L, index, number, &text) || strpbrk(number, ".eE"))
     return;
   lua_pushlstring(L, text.data, text.length);
   lua_replace(L, index);
@@ -371,9 +372,10 @@ static enum buffer_result expand(struct call *call, struct url_text base,
 }
 
 static bool add_url(lua_State *L, struct call *call) {
-  struct url_text base = {NULL, 0};
+  struct url_text base;
   struct url_parts parts;
-  base.data = luaL_checklstring(L, BASE, &base.length);
+  if (!request_text(L, BASE, "the base URL", &base))
+    return false;
   const char *wrong = url_parse_base(base, &parts);
   if (wrong) {
     lua_pushstring(L, wrong);
@@ -407,15 +409,14 @@ static bool add_params(lua_State *L, struct call *call) {
     return request_form(L, call->request, call->params);
   default:
     return !given ||
-           request_query(L, call->request, call->params,
-                         lua_istable(L, EXTRA_QUERY) ? EXTRA_QUERY : 0,
-                         "params");
+           query_add(L, &call->request->url, call->params,
+                     lua_istable(L, EXTRA_QUERY) ? EXTRA_QUERY : 0, "params");
   }
 }
 
 static bool add_extra_query(lua_State *L, struct call *call) {
   return !lua_istable(L, EXTRA_QUERY) ||
-         request_query(L, call->request, EXTRA_QUERY, 0, "query");
+         query_add(L, &call->request->url, EXTRA_QUERY, 0, "query");
 }
 
 /* The one function behind all bindings. */

@@ -1,7 +1,5 @@
 #include "request.h"
 
-#include <locale.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,19 +11,10 @@
 #define BODY_LIMIT ((size_t)1024 * 1024 * 1024)
 #define PARTS_LIMIT 1000
 
-/* Doubles are exact integers up to here. */
-#define EXACT_LIMIT 9007199254740992.0
-
 static const char authorization[] = "authorization";
 
 static struct request *check(lua_State *L) {
   return luaL_checkudata(L, 1, REQUEST_CLASS);
-}
-
-static struct url_text check_text(lua_State *L, int index) {
-  struct url_text text;
-  text.data = luaL_checklstring(L, index, &text.length);
-  return text;
 }
 
 static struct url_text text_of(const char *string) {
@@ -62,6 +51,17 @@ static int request_gc(lua_State *L) {
   buffer_free(&request->headers);
   buffer_free(&request->url);
   return 0;
+}
+
+bool request_text(lua_State *L, int index, const char *what,
+                  struct url_text *text) {
+  text->data = lua_tolstring(L, index, &text->length);
+  if (text->data)
+    return true;
+  const char *type =
+      lua_isnoneornil(L, index) ? "nil" : luaL_typename(L, index);
+  lua_pushfstring(L, "%s must be a string, got %s", what, type);
+  return false;
 }
 
 bool request_fits(lua_State *L, enum buffer_result result, const char *what,
@@ -188,8 +188,9 @@ static int set_header(lua_State *L, struct request *request,
 
 static int request_set(lua_State *L) {
   struct request *request = check(L);
-  struct url_text name = check_text(L, 2), value = check_text(L, 3);
-  if (is_reserved(L, name))
+  struct url_text name, value;
+  if (!request_text(L, 2, "a header's name", &name) ||
+      !request_text(L, 3, "a header's value", &value) || is_reserved(L, name))
     return request_refuse(L);
   return set_header(L, request, name, value);
 }
@@ -197,8 +198,11 @@ static int request_set(lua_State *L) {
 /* The only place that attaches the credential, and to its own origin alone. */
 static int request_authorize(lua_State *L) {
   struct request *request = check(L);
-  struct url_text base = check_text(L, 2), value = check_text(L, 3);
+  struct url_text base, value;
   struct url_parts own, trusted;
+  if (!request_text(L, 2, "the base URL", &base) ||
+      !request_text(L, 3, "a credential", &value))
+    return request_refuse(L);
   const char *wrong = url_parse(base, &trusted);
   if (wrong) {
     lua_pushstring(L, wrong);
@@ -209,206 +213,6 @@ static int request_authorize(lua_State *L) {
     return 1;
   }
   return set_header(L, request, text_of("Authorization"), value);
-}
-
-/* ---- query ---- */
-
-/* The program may have set a locale with another decimal point. */
-static void use_point(char *number) {
-  char *point = strstr(number, localeconv()->decimal_point);
-  size_t length = strlen(localeconv()->decimal_point);
-  if (!point || length == 0)
-    return;
-  *point = '.';
-  memmove(point + 1, point + length, strlen(point + length) + 1);
-}
-
-/* The shortest digits that read back as the same double. */
-static void write_double(char number[REQUEST_NUMBER_SIZE], double value) {
-  if (value > -EXACT_LIMIT && value < EXACT_LIMIT &&
-      (double)(long long)value == value) {
-    snprintf(number, REQUEST_NUMBER_SIZE, "%lld", (long long)value);
-    return;
-  }
-  for (int digits = 15; digits <= 17; digits++) {
-    snprintf(number, REQUEST_NUMBER_SIZE, "%.*g", digits, value);
-    if (strtod(number, NULL) == value)
-      break;
-  }
-  use_point(number);
-}
-
-static bool write_number(lua_State *L, int index,
-                         char number[REQUEST_NUMBER_SIZE]) {
-  if (lua_isinteger(L, index)) {
-    snprintf(number, REQUEST_NUMBER_SIZE, "%lld",
-             (long long)lua_tointeger(L, index));
-    return true;
-  }
-  double value = (double)lua_tonumber(L, index);
-  if (value - value != 0) {
-    lua_pushliteral(L, "infinity and NaN cannot be sent");
-    return false;
-  }
-  write_double(number, value);
-  return true;
-}
-
-static const char *type_name(lua_State *L, int index) {
-  if (lua_islightuserdata(L, index) && !lua_touserdata(L, index))
-    return "null";
-  return luaL_typename(L, index);
-}
-
-bool request_scalar(lua_State *L, int index, char number[REQUEST_NUMBER_SIZE],
-                    struct url_text *text) {
-  switch (lua_type(L, index)) {
-  case LUA_TSTRING:
-    text->data = lua_tolstring(L, index, &text->length);
-    return true;
-  case LUA_TBOOLEAN:
-    *text = text_of(lua_toboolean(L, index) ? "true" : "false");
-    return true;
-  case LUA_TNUMBER:
-    if (!write_number(L, index, number))
-      return false;
-    *text = text_of(number);
-    return true;
-  default:
-    lua_pushfstring(L, "string, number or boolean expected, got %s",
-                    type_name(L, index));
-    return false;
-  }
-}
-
-static bool add_value(lua_State *L, struct request *request,
-                      struct url_text name, int index) {
-  char number[REQUEST_NUMBER_SIZE];
-  struct url_text value;
-  if (!request_scalar(L, index, number, &value))
-    return false;
-  enum buffer_result result = url_add_query(&request->url, name, value);
-  return request_fits(L, result, "the URL would be", URL_LIMIT);
-}
-
-static size_t count_pairs(lua_State *L, int index) {
-  size_t count = 0;
-  lua_pushnil(L);
-  for (; lua_next(L, index); lua_pop(L, 1))
-    count++;
-  return count;
-}
-
-/* Puts "params.name[2]: " before the message on top. */
-static bool at_place(lua_State *L, const char *place, struct url_text name,
-                     size_t item) {
-  if (item > 0)
-    lua_pushfstring(L, "%s.%s[%d]: ", place, name.data, (int)item);
-  else
-    lua_pushfstring(L, "%s.%s: ", place, name.data);
-  lua_insert(L, -2);
-  lua_concat(L, 2);
-  return false;
-}
-
-/* The array on top as one name again and again. */
-static bool add_items(lua_State *L, struct request *request, const char *place,
-                      struct url_text name) {
-  int array = lua_gettop(L);
-  size_t count = lua_rawlen(L, array);
-  if (count != count_pairs(L, array)) {
-    lua_pushliteral(L, "array expected, got a table with other keys");
-    return at_place(L, place, name, 0);
-  }
-  for (size_t i = 1; i <= count; i++) {
-    lua_rawgeti(L, array, (int)i);
-    if (!add_value(L, request, name, array + 1))
-      return at_place(L, place, name, i);
-    lua_pop(L, 1);
-  }
-  return true;
-}
-
-static bool add_field(lua_State *L, struct request *request, int table,
-                      const char *place, struct url_text name) {
-  int top = lua_gettop(L);
-  lua_pushlstring(L, name.data, name.length);
-  lua_rawget(L, table);
-  if (lua_istable(L, -1)) {
-    if (!add_items(L, request, place, name))
-      return false;
-  } else if (!add_value(L, request, name, top + 1)) {
-    return at_place(L, place, name, 0);
-  }
-  lua_settop(L, top);
-  return true;
-}
-
-static int compare_names(const void *left, const void *right) {
-  const struct url_text *a = left, *b = right;
-  size_t shorter = a->length < b->length ? a->length : b->length;
-  int order = memcmp(a->data, b->data, shorter);
-  if (order != 0 || a->length == b->length)
-    return order;
-  return a->length < b->length ? -1 : 1;
-}
-
-/* [-0, +1, e] An array of the table's names: the strings stay alive in it even
-** if a finaliser, which any allocation may run, changes the table. */
-static bool push_names(lua_State *L, int table, const char *place) {
-  lua_newtable(L);
-  int names = lua_gettop(L);
-  lua_pushnil(L);
-  for (int count = 1; lua_next(L, table); count++) {
-    /* lua_tolstring would turn a number into a string and confuse lua_next */
-    if (lua_type(L, -2) != LUA_TSTRING) {
-      lua_pushfstring(L, "%s: names of a query are strings, got a %s", place,
-                      luaL_typename(L, -2));
-      return false;
-    }
-    lua_pop(L, 1);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, names, count);
-  }
-  return true;
-}
-
-/* [-0, +1, e] The names in the array on top, sorted, in a userdata. */
-static struct url_text *push_sorted(lua_State *L, size_t count) {
-  int array = lua_gettop(L);
-  struct url_text *names = lua_newuserdata(L, (count + 1) * sizeof *names);
-  for (size_t i = 0; i < count; i++) {
-    lua_rawgeti(L, array, (int)i + 1);
-    names[i].data = lua_tolstring(L, -1, &names[i].length);
-    lua_pop(L, 1);
-  }
-  qsort(names, count, sizeof *names, compare_names);
-  return names;
-}
-
-static bool has_name(lua_State *L, int table, struct url_text name) {
-  if (table == 0)
-    return false;
-  lua_pushlstring(L, name.data, name.length);
-  lua_rawget(L, table);
-  bool has = !lua_isnil(L, -1);
-  lua_pop(L, 1);
-  return has;
-}
-
-bool request_query(lua_State *L, struct request *request, int index, int except,
-                   const char *place) {
-  int top = lua_gettop(L);
-  if (!push_names(L, index, place))
-    return false;
-  size_t count = lua_rawlen(L, -1);
-  struct url_text *names = push_sorted(L, count);
-  for (size_t i = 0; i < count; i++)
-    if (!has_name(L, except, names[i]) &&
-        !add_field(L, request, index, place, names[i]))
-      return false;
-  lua_settop(L, top);
-  return true;
 }
 
 /* ---- form ---- */
@@ -423,27 +227,34 @@ static bool wrong_part(lua_State *L, int part, const char *what) {
   return false;
 }
 
-/* Only a value may hold any byte: the rest goes into headers or names a file,
-** as C strings. */
+/* Only a value may hold any byte: a path is a C string, and the others go into
+** headers. Answers NULL, or what is wrong. */
+static const char *check_field(int field, struct url_text text) {
+  if (text.length > BODY_LIMIT)
+    return "longer than a body may be";
+  if (field == PATH && strlen(text.data) != text.length)
+    return "a path has no zero bytes";
+  if (field != PATH && field != VALUE && has_control(text))
+    return "control characters are refused";
+  return NULL;
+}
+
+/* [-0, +1|+n, e] Pushes a field of the entry, above which the fields before it
+** lie already. */
 static bool read_field(lua_State *L, int part, int field,
                        struct url_text *text) {
+  const char *wrong = "a string is expected";
   lua_pushstring(L, field_names[field]);
   lua_rawget(L, -2 - field);
   if (lua_isnil(L, -1))
     return true;
-  if (lua_type(L, -1) != LUA_TSTRING) {
-    lua_pushfstring(L, ".%s: string expected, got %s", field_names[field],
-                    luaL_typename(L, -1));
-    return wrong_part(L, part, lua_tostring(L, -1));
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    text->data = lua_tolstring(L, -1, &text->length);
+    wrong = check_field(field, *text);
   }
-  text->data = lua_tolstring(L, -1, &text->length);
-  if (field == VALUE ? text->length <= BODY_LIMIT : !has_control(*text))
-    return true;
-  lua_pushfstring(L,
-                  field == VALUE ? ".%s: longer than a body may be"
-                                 : ".%s: control characters are refused",
-                  field_names[field]);
-  return wrong_part(L, part, lua_tostring(L, -1));
+  if (wrong)
+    lua_pushfstring(L, "parts[%d].%s: %s", part, field_names[field], wrong);
+  return !wrong;
 }
 
 static char *store(char **cursor, struct url_text text) {
@@ -484,7 +295,7 @@ static bool add_part(lua_State *L, struct request_part **end, int position) {
     if (!read_field(L, position, i, &fields[i]))
       return false;
   if (!fields[NAME].data)
-    return wrong_part(L, position, ".name: string expected, got nil");
+    return wrong_part(L, position, ".name: a string is expected");
   if (!fields[VALUE].data == !fields[PATH].data)
     return wrong_part(L, position, ": either a value or a path expected");
   *end = new_part(fields);

@@ -19,19 +19,19 @@
 ** lie in the same allocation as the part. */
 struct request_part {
   struct request_part *next;
-  char *name;          /* never NULL */
-  char *value;         /* the bytes, or NULL: they are read from `path` */
+  char *name;  /* never NULL */
+  char *value; /* the bytes, or NULL: they are read from `path` */
   size_t value_length;
-  char *path;          /* the file to stream, or NULL */
-  char *filename;      /* NULL for a plain field */
-  char *type;          /* Content-Type of the part, or NULL */
+  char *path;     /* the file to stream, or NULL */
+  char *filename; /* NULL for a plain field */
+  char *type;     /* Content-Type of the part, or NULL */
 };
 
 struct request {
-  const char *method;         /* a static text: "GET", "POST", … */
-  struct buffer url;          /* absolute, percent-encoded, NUL-terminated */
-  struct buffer headers;      /* "Name: value" lines, each ended by a NUL */
-  struct buffer body;         /* meant only where has_body is true */
+  const char *method;    /* a static text: "GET", "POST", … */
+  struct buffer url;     /* absolute, percent-encoded, NUL-terminated */
+  struct buffer headers; /* "Name: value" lines, each ended by a NUL */
+  struct buffer body;    /* meant only where has_body is true */
   bool has_body;
   struct request_part *parts; /* a multipart body, or NULL */
 };
@@ -45,13 +45,15 @@ struct request {
 struct lua_State;
 struct url_text;
 
-#define REQUEST_NUMBER_SIZE 32
-
 /* [-0, +0, e] Makes the class. */
 void request_register(struct lua_State *L);
 
 /* [-0, +1, e] A new request; `method` is a text that never goes away. */
 struct request *request_new(struct lua_State *L, const char *method);
+
+/* [-0, +0|+n, e] Reads the string or number at `index`; `what` names it. */
+bool request_text(struct lua_State *L, int index, const char *what,
+                  struct url_text *text);
 
 /* [-0, +0|+n, e] Whether an append worked; if not, says that `what` is longer
 ** than `limit` bytes, or raises for want of memory. */
@@ -65,17 +67,6 @@ bool request_header(struct lua_State *L, struct request *request,
 /* [-0, +0|+n, e] Sets the Content-Type. */
 bool request_content_type(struct lua_State *L, struct request *request,
                           const char *type);
-
-/* [-0, +0|+n, e] The text of the string, boolean or finite number at `index`;
-** numbers are written into `number`. */
-bool request_scalar(struct lua_State *L, int index,
-                    char number[REQUEST_NUMBER_SIZE], struct url_text *text);
-
-/* [-0, +0|+n, e] Appends the table at `index` to the URL's query, sorted by
-** name, without the names that the table at `except` has too (0 for none).
-** `place` is what messages call the table: "params". */
-bool request_query(struct lua_State *L, struct request *request, int index,
-                   int except, const char *place);
 
 /* [-0, +0|+n, e] Takes the array at `index` as the parts of the body. */
 bool request_form(struct lua_State *L, struct request *request, int index);
