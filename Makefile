@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 SPECS ?= tests
 
 CORE_SOURCES := core buffer url json operations query request
-HTTP_SOURCES := http buffer transfer form exchange client loop
+HTTP_SOURCES := http buffer transfer form easy failure exchange client loop
 
 # Looked up when a compiler runs, not before: `make test` may install them first.
 # $(call flags,pkg-config's option,its names for the package,what if it knows none)
@@ -27,14 +27,14 @@ CURL_LIBS = $(call flags,--libs,libcurl,-lcurl)
 
 CFLAGS ?= -O2 -g
 WARNINGS ?= -Wall -Wextra -Wconversion -Wshadow
-COMPILE = $(CC) -std=c99 -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS) $(WARNINGS) \
+COMPILE = $(CC) -std=c99 -pthread -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS) $(WARNINGS) \
   -fPIC -fvisibility=hidden -MMD -MP $(LUA_CFLAGS)
 
 ifeq ($(shell uname -s),Darwin)
-LINK = $(CC) $(CFLAGS) -bundle -undefined dynamic_lookup $(LDFLAGS)
+LINK = $(CC) -pthread $(CFLAGS) -bundle -undefined dynamic_lookup $(LDFLAGS)
 else
 # nodelete: a resolver thread of libcurl may still run when a Lua state closes.
-LINK = $(CC) $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
+LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
 .PHONY: all deps demo test test-all lint layers sanitize torture judge \

@@ -26,9 +26,10 @@ must_not_include() { # header's ending, file...
   done
 }
 
-must_not_include /lua.h buffer url transfer form loop
-must_not_include /curl.h core buffer url json operations request
-must_not_include /cJSON.h buffer url http transfer form exchange client loop
+must_not_include /lua.h buffer url transfer form easy failure loop
+must_not_include /curl.h core buffer url json operations query request
+must_not_include /cJSON.h buffer url query http transfer form easy failure \
+  exchange client loop
 
 # All waiting is done in Lua frames, so nothing in C may run a user's code:
 # no call, no yield, no API function that may run a metamethod.

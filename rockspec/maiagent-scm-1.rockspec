@@ -1,0 +1,81 @@
+rockspec_format = "3.0"
+package = "maiagent"
+version = "scm-1"
+
+-- The address the project is to have; `luarocks make` in a clone needs none.
+source = {
+  url = "git+https://github.com/maiagent-lua/maiagent",
+}
+
+description = {
+  summary = "The MaiAgent API (assistants, knowledge bases, files, FAQs)",
+  detailed = [[
+    Every operation of the MaiAgent API as a Lua call, over libcurl and cJSON:
+    from a plain script, inside nginx/OpenResty, in a game's frame loop.
+    Needs libcurl and cJSON with their headers (Debian, Ubuntu:
+    libcurl4-openssl-dev libcjson-dev).
+  ]],
+  license = "MIT",
+  labels = { "api", "http", "ai", "async" },
+}
+
+-- No rocks: nothing is asked of the network but this package itself.
+dependencies = { "lua >= 5.1, < 5.5" }
+
+-- libcurl by its library alone: Debian keeps its header in a folder that
+-- compilers know and luarocks does not. Both come with the same package.
+external_dependencies = {
+  CURL = { library = "curl" },
+  CJSON = { header = "cjson/cJSON.h", library = "cjson" },
+}
+
+build = {
+  type = "builtin",
+  modules = {
+    ["maiagent.core"] = {
+      sources = {
+        "src/core.c",
+        "src/buffer.c",
+        "src/url.c",
+        "src/json.c",
+        "src/operations.c",
+        "src/query.c",
+        "src/query.c",
+        "src/request.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = { "$(CJSON_INCDIR)" },
+      libdirs = { "$(CJSON_LIBDIR)" },
+      libraries = { "cjson" },
+    },
+    ["maiagent.http"] = {
+      sources = {
+        "src/http.c",
+        "src/buffer.c",
+        "src/transfer.c",
+        "src/form.c",
+        "src/easy.c",
+        "src/failure.c",
+        "src/exchange.c",
+        "src/client.c",
+        "src/loop.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = { "$(CURL_INCDIR)" },
+      libdirs = { "$(CURL_LIBDIR)" },
+      libraries = { "curl", "pthread" },
+    },
+    ["maiagent"] = "lua/maiagent/init.lua",
+    ["maiagent.client"] = "lua/maiagent/client.lua",
+    ["maiagent.download"] = "lua/maiagent/download.lua",
+    ["maiagent.errors"] = "lua/maiagent/errors.lua",
+    ["maiagent.options"] = "lua/maiagent/options.lua",
+    ["maiagent.pages"] = "lua/maiagent/pages.lua",
+    ["maiagent.poll"] = "lua/maiagent/poll.lua",
+    ["maiagent.retry"] = "lua/maiagent/retry.lua",
+    ["maiagent.send"] = "lua/maiagent/send.lua",
+    ["maiagent.stream"] = "lua/maiagent/stream.lua",
+    ["maiagent.upload"] = "lua/maiagent/upload.lua",
+    ["maiagent.wait"] = "lua/maiagent/wait.lua",
+  },
+}

@@ -1,0 +1,220 @@
+-- The scenario of torture.c: small, and touching each part of the library that
+-- allocates. A piece returns nothing where it went as it should, raises or
+-- returns nothing after a proper error, and returns a text where its result is
+-- wrong. An error whose text has "attempt to" in it counts as a fault.
+
+local BASE_URL = assert(os.getenv "MAIAGENT_TEST_URL", "MAIAGENT_TEST_URL")
+local KEY = os.getenv "MAIAGENT_TEST_KEY" or "test-key"
+local SAVED = os.tmpname()
+
+local maiagent, client, kb, label
+
+local function connect(lib)
+  return lib.new {
+    api_key = KEY,
+    base_url = BASE_URL,
+    max_retries = 1,
+    timeout = { connect = 5, idle = 5, total = 10 },
+  }
+end
+
+-- Reads the library's files now, so that what is tortured is the library and
+-- not Lua's compiler.
+local function prepare()
+  local list = assert(io.popen("cd lua && find maiagent -name '*.lua'"))
+  for path in list:lines() do
+    local name = path:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
+    if not name:find("testing", 1, true) then
+      package.preload[name] = assert(loadfile("lua/" .. path))
+    end
+  end
+  list:close()
+end
+
+-- A retry is what is tested, its pause is not.
+local function take_out_pauses()
+  local retry = require "maiagent.retry"
+  local delay = retry.delay
+  retry.delay = function(...)
+    return delay(...) and 0
+  end
+end
+
+-- The value of a call, or nil after a proper error.
+local function value_of(value, err)
+  if value == nil then
+    assert(maiagent.is_error(err), "attempt to fail without an error object")
+    assert(#tostring(err) > 0, "attempt to fail without a text")
+  end
+  return value
+end
+
+local function cold()
+  local lib = require "maiagent"
+  take_out_pauses()
+  local fresh = connect(lib)
+  local page, err = fresh.chatbots:list()
+  fresh:close()
+  if not page and not lib.is_error(err) then
+    return "no error but " .. tostring(err)
+  end
+end
+
+local function create()
+  local name = "caf\195\169 \0 \"quoted\""
+  local labels = client.knowledge_bases.labels
+  local made = value_of(labels:create(kb.id, { name = name }))
+  if made and made.name ~= name then
+    return "name " .. tostring(made.name)
+  end
+  if made then
+    value_of(labels:delete(kb.id, made.id))
+  end
+end
+
+local function list()
+  local page =
+    value_of(client.knowledge_bases.labels:list(kb.id, { pageSize = 2 }))
+  if page and #page.results ~= 2 then
+    return "not two results"
+  end
+end
+
+-- Each page is a request, and the next one is asked for ahead.
+local function each()
+  local seen = 0
+  for item in client.knowledge_bases.labels:each(kb.id, { pageSize = 2 }) do
+    assert(type(item.id) == "string", "attempt to read an item without id")
+    seen = seen + 1
+    if seen == 5 then
+      return
+    end
+  end
+  return "only " .. seen .. " labels"
+end
+
+-- A call that fails with `kind` where memory suffices, and in any case fails.
+local function failing(id, kind)
+  return function()
+    local value, err = client.chatbots:get(id)
+    if value ~= nil then
+      return "a value"
+    end
+    value_of(value, err)
+    if err.kind ~= kind then
+      error(err, 0) -- out of memory, in one way or another
+    end
+  end
+end
+
+local function upload()
+  local files = client.knowledge_bases.files
+  local file = value_of(files:upload(kb.id, "LICENSE", { labels = { label } }))
+  if file and file.filename ~= "LICENSE" then
+    return "filename " .. tostring(file.filename)
+  end
+end
+
+local function download()
+  local path = client.knowledge_bases:export_labels_excel(kb.id, SAVED)
+  if path then
+    local file = assert(io.open(SAVED, "rb"), "attempt to keep nothing")
+    local size = file:seek("end")
+    file:close()
+    if size == 0 then
+      return "an empty file"
+    end
+  end
+end
+
+local function gather()
+  local results, failed = client:gather {
+    function() return client.chatbots:list { pageSize = 1 } end,
+    function() return client.chatbots:list { pageSize = 1 } end,
+  }
+  if not failed and #results ~= 2 then
+    return #results .. " results"
+  end
+end
+
+-- A request that is given up half-way, and the next one on another connection.
+local function abandon()
+  client:go(function()
+    client.chatbots:list()
+  end)
+  client:step()
+  client:step()
+end
+
+local pieces = {
+  { name = "create", run = create },
+  { name = "list", run = list },
+  { name = "each", run = each },
+  { name = "not found", run = failing("nothing", "not_found") },
+  { name = "invalid", run = failing("invalid", "invalid") },
+  { name = "retry", run = failing("busy", "server") },
+  { name = "cut", run = failing("cut", "connection") },
+  { name = "garbage", run = failing("garbage", "decode") },
+  { name = "upload", run = upload },
+  { name = "download", run = download },
+  { name = "gather", run = gather },
+  { name = "abandon", run = abandon },
+}
+
+local function first_id(resource)
+  local page = assert(client[resource]:list())
+  return (page.results or page)[1].id
+end
+
+-- The one client of all pieces, and what they work on.
+local function open()
+  maiagent = require "maiagent"
+  take_out_pauses()
+  client = connect(maiagent)
+  kb = assert(client.knowledge_bases:create {
+    name = "torture",
+    embeddingModel = first_id "embedding_models",
+    rerankerModel = first_id "reranker_models",
+  })
+  for i = 1, 5 do
+    label = assert(client.knowledge_bases.labels:create(kb.id,
+                                                        { name = "l" .. i }))
+  end
+end
+
+-- Steps until no task is left; an error of a task is the attempt's.
+local function finish_tasks()
+  local running = true
+  while running do
+    local ok, more = pcall(client.step, client)
+    running = not ok or more
+  end
+end
+
+-- With memory again, the same client must work; and nothing is left of the
+-- attempt once the collector has run.
+local function check()
+  finish_tasks()
+  assert(assert(client.knowledge_bases:get(kb.id)).id == kb.id)
+  os.remove(SAVED)
+  os.remove(SAVED .. ".part")
+  collectgarbage()
+  collectgarbage()
+  local _, exchanges = require "maiagent.http".live()
+  assert(exchanges == 0, exchanges .. " exchanges are left")
+end
+
+local function close()
+  client:close()
+  client, maiagent, kb, label = nil, nil, nil, nil
+  os.remove(SAVED)
+end
+
+return {
+  prepare = prepare,
+  cold = cold,
+  open = open,
+  pieces = pieces,
+  check = check,
+  close = close,
+}

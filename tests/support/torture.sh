@@ -1,0 +1,27 @@
+#!/bin/bash
+# Builds the modules so that their own malloc can be made to fail, and the host
+# that does it; runs it with the stand-in in another process. See torture.c.
+set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/standin.sh
+
+build=build/torture
+sanitize="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+flags="-g -O1 -fno-omit-frame-pointer $sanitize"
+wrap=$(printf -- '-Wl,--wrap=%s ' malloc calloc realloc free strdup strndup)
+
+"${MAKE:-make}" --no-print-directory -j2 all LUA_VERSION=5.4 CC=gcc \
+  BUILD=$build CFLAGS="$flags" LDFLAGS="$wrap"
+# shellcheck disable=SC2046,SC2086 # lists of options
+gcc -std=c99 -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow $flags \
+  -rdynamic -o $build/torture tests/support/torture.c \
+  $(pkg-config --cflags --libs lua5.4 libcjson libcurl)
+
+unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY LUA_INIT \
+  LUA_PATH_5_4 LUA_CPATH_5_4
+trap stop_standin EXIT
+start_standin faults
+ASAN_OPTIONS=detect_stack_use_after_return=1 \
+  LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$build/?.so;;" \
+  MAIAGENT_TEST_URL=$standin_url MAIAGENT_TEST_KEY=test-key \
+  $build/torture tests/support/torture.lua
