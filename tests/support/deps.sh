@@ -1,9 +1,10 @@
 #!/bin/sh
 # deps.sh LUA JOB...: makes sure that what the jobs need is installed. LUA is
-# 5.1, 5.2, 5.3, 5.4 or luajit; the jobs are build, demo, test, lint, judge and
-# hosts. On Debian and Ubuntu missing packages are installed with apt-get, after
-# saying which; where nothing is missing nothing is run. Elsewhere it only says
-# what is needed. "a|b" is "either; the first that apt knows is installed".
+# 5.1, 5.2, 5.3, 5.4 or luajit; the jobs are build, demo, test, lint, judge,
+# packaging and hosts. On Debian and Ubuntu missing packages are installed with
+# apt-get, after saying which; where nothing is missing nothing is run.
+# Elsewhere it only says what is needed.
+# "a|b" is "either; the first that apt knows is installed".
 set -eu
 
 lua=$1
@@ -28,6 +29,7 @@ packages_of() {
     test) packages_of demo && echo "lua-busted lua-sec lua-zlib openssl" ;;
     lint) echo "lua5.4 lua-check clang clang-format cppcheck shellcheck" ;;
     judge) echo "nodejs curl" && command -v npm >/dev/null || echo "npm" ;;
+    packaging) echo "luarocks zip unzip git" ;;
     hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson lua-luv" \
       "lua-cqueues" ;;
     *) echo "deps.sh: unknown job $1" >&2 && exit 2 ;;

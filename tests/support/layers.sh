@@ -39,33 +39,44 @@ into_lua+='|lua_(equal|lessthan|geti|seti)'
 calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
   complain "C calls into Lua, or may run a metamethod:"$'\n'"$calls"
 
-# What each Lua file may require of ours. The leaves are given functions and
-# values, not clients, and so need nothing but the error objects.
-allowed() {
-  case $1 in
-    errors | pages | poll | retry) echo errors ;;
-    options) echo core errors ;;
-    wait) echo errors core http ;;
-    send) echo core http errors retry wait ;;
-    upload | download | stream) echo core errors poll send pages wait ;;
-    client) echo core errors options pages poll send stream upload download wait ;;
-    init) echo core client errors options ;;
-    types) ;;
-    *) echo "unknown" ;;
-  esac
+# The Lua files, lowest first: each may require only what stands in a lower
+# line. The leaves are given functions and values, not clients, and so need
+# nothing but the error objects.
+order='errors
+pages poll retry upload download stream
+options wait
+send
+call
+files
+resources
+client
+init'
+leaves=' errors pages poll retry upload download stream '
+uses_libcurl=client
+
+lower_than() { # module: all that it may require of the Lua files
+  echo "$order" | sed "/\\b$1\\b/,\$d"
 }
 
 required() { # file
-  grep -oE 'require *\(? *"maiagent(\.[a-z_.]+)?"' "$1" |
+  grep -vE '^ *--' "$1" | grep -oE 'require *\(? *"maiagent(\.[a-z_.]+)?"' |
     grep -oE 'maiagent[a-z_.]*' | sed 's/^maiagent\.//'
+}
+
+check() { # file, its module's name, what it requires
+  case $3 in
+    core) case $leaves in *" $2 "*) complain "$1 requires core" ;; esac ;;
+    http) [ "$2" = $uses_libcurl ] || complain "$1 requires http" ;;
+    *) lower_than "$2" | grep -qw "$3" || complain "$1 requires $3" ;;
+  esac
 }
 
 for path in lua/maiagent/*.lua; do
   name=$(basename "$path" .lua)
-  may=" $(allowed "$name") "
-  [ "$may" = " unknown " ] && complain "$path: layers.sh does not know it"
+  [ "$name" = types ] && continue
+  echo "$order" | grep -qw "$name" || complain "$path: layers.sh lacks it"
   for module in $(required "$path"); do
-    case $may in *" $module "*) ;; *) complain "$path requires $module" ;; esac
+    check "$path" "$name" "$module"
   done
 done
 
