@@ -1,0 +1,220 @@
+local maiagent = require("maiagent")
+local options = require("maiagent.options")
+
+local HERE = "options_spec.lua:%d+: "
+
+local function new(given)
+  return pcall(function()
+    return maiagent.new(given)
+  end)
+end
+
+local function with_key(given)
+  local all = { api_key = "prefix.secret" }
+  for name, value in pairs(given) do
+    all[name] = value
+  end
+  return all
+end
+
+describe("maiagent.new", function()
+  -- name, options, what the message says
+  local refused = {
+    { "no key", {}, "api_key is missing.*MAIAGENT_API_KEY.*env " },
+    { "an empty key", { api_key = "" }, "api_key is missing" },
+    { "a key of the wrong type", { api_key = 5 },
+      "api_key must be a string or a function, got number" },
+    { "a key with its newline", { api_key = "abc\n" }, "line break" },
+    { "a key with a space", { api_key = "a b" }, "a space or a byte" },
+    { "a key with a zero byte", { api_key = "a\0b" }, "a space or a byte" },
+    { "the whole header", { api_key = "Api-Key abc" },
+      "must be the key alone" },
+    { "a misspelt option", with_key({ base_ur = "https://a" }),
+      "unknown option 'base_ur' %(did you mean 'base_url'%?%)" },
+    { "a base_url without scheme", with_key({ base_url = "api.maiagent.ai" }),
+      "base_url" },
+    { "a base_url with a query", with_key({ base_url = "https://a/?x=1" }),
+      "query" },
+    { "a base_url with a user", with_key({ base_url = "https://u:p@a/" }),
+      "base_url" },
+    { "plain http", with_key({ base_url = "http://example.com" }),
+      "plain http://.*allow_http = true" },
+    { "plain http to a name that begins like loopback",
+      with_key({ base_url = "http://127.0.0.1.example.com" }), "plain http" },
+    { "plain http to localhost's namesake",
+      with_key({ base_url = "http://localhost.example.com" }), "plain http" },
+    { "a timeout of 0", with_key({ timeout = 0 }), "timeout" },
+    { "a timeout as text", with_key({ timeout = "5" }), "timeout" },
+    { "a misspelt timeout", with_key({ timeout = { conect = 5 } }),
+      "timeout has no 'conect' %(did you mean 'connect'%?%)" },
+    { "a negative part", with_key({ timeout = { idle = -1 } }),
+      "timeout%.idle must be more than 0 seconds" },
+    { "NaN seconds", with_key({ timeout = { idle = 0 / 0 } }),
+      "timeout%.idle" },
+    { "half a retry", with_key({ max_retries = 1.5 }), "max_retries" },
+    { "an unknown null", with_key({ null = "nil" }), "'drop' or 'keep'" },
+    { "an unknown limit", with_key({ limits = { repli = 1 } }),
+      "limits has no 'repli' %(did you mean 'reply'%?%)" },
+    { "a limit of 0", with_key({ limits = { reply = 0 } }), "limits%.reply" },
+    { "a wait that is no function", with_key({ wait = 5 }), "wait" },
+    { "options that are no table", "key", "options must be a table" },
+  }
+
+  for _, row in ipairs(refused) do
+    it("refuses " .. row[1], function()
+      local ok, message = new(row[2])
+      assert.is_false(ok)
+      assert.truthy(message:find(row[3]), message)
+      assert.truthy(message:find(HERE), message)
+    end)
+  end
+
+  it("never repeats the key in a message", function()
+    for _, key in ipairs({ "SECRET\n", "SECRET x", "Api-Key SECRET" }) do
+      local _, message = new({ api_key = key })
+      assert.is_nil(message:find("SECRET"))
+    end
+  end)
+
+  it("does not write into the caller's table", function()
+    local timeout = { connect = 1 }
+    local given = { api_key = "k", timeout = timeout }
+    maiagent.new(given):close()
+    assert.same({ api_key = "k", timeout = timeout }, given)
+    assert.same({ connect = 1 }, timeout)
+  end)
+end)
+
+describe("base_url", function()
+  local rows = {
+    { nil, "https://api.maiagent.ai/api/" },
+    { "https://api.maiagent.ai", "https://api.maiagent.ai/api/" },
+    { "https://api.maiagent.ai/", "https://api.maiagent.ai/api/" },
+    { "https://api.maiagent.ai//", "https://api.maiagent.ai/api/" },
+    { "https://api.maiagent.ai/api", "https://api.maiagent.ai/api/" },
+    { "https://api.maiagent.ai/api/v1/", "https://api.maiagent.ai/api/v1/" },
+    { "https://api.maiagent.ai/api/v1", "https://api.maiagent.ai/api/v1/" },
+    { "https://intern:8443/x/y//", "https://intern:8443/x/y/" },
+    { "http://127.0.0.1:8000", "http://127.0.0.1:8000/api/" },
+    { "http://localhost:8000", "http://localhost:8000/api/" },
+    { "http://[::1]:8000", "http://[::1]:8000/api/" },
+  }
+
+  for _, row in ipairs(rows) do
+    it(tostring(row[1]), function()
+      local settings = options.client({ api_key = "k", base_url = row[1] })
+      assert.equal(row[2], settings.base)
+    end)
+  end
+
+  it("may be plain http when that is written out", function()
+    local settings = options.client({
+      api_key = "k",
+      base_url = "http://10.0.0.1:443/api/v1/",
+      allow_http = true,
+    })
+    assert.equal("http://10.0.0.1:443/api/v1/", settings.base)
+  end)
+end)
+
+describe("timeouts", function()
+  local rows = {
+    { "the default", nil, { connect = 10, idle = 60, total = 300 } },
+    { "a number is total", 7, { connect = 10, idle = 60, total = 7 } },
+    { "a table changes what it names", { idle = 5 },
+      { connect = 10, idle = 5, total = 300 } },
+  }
+
+  for _, row in ipairs(rows) do
+    it(row[1], function()
+      local settings = options.client({ api_key = "k", timeout = row[2] })
+      assert.same(row[3], settings.timeout)
+    end)
+  end
+end)
+
+describe("the key", function()
+  local function contains(value, text, seen)
+    seen = seen or {}
+    if type(value) == "string" then
+      return value:find(text, 1, true) ~= nil
+    end
+    if type(value) ~= "table" or seen[value] then
+      return false
+    end
+    seen[value] = true
+    for key, item in pairs(value) do
+      if contains(key, text, seen) or contains(item, text, seen) then
+        return true
+      end
+    end
+    return contains(getmetatable(value), text, seen)
+  end
+
+  it("is nowhere in the client's tables or its text", function()
+    local client = maiagent.new({ api_key = "prefix.SECRET" })
+    local copy = client:with({ api_key = "other.SECRET", timeout = 5 })
+    for _, thing in ipairs({ client, copy }) do
+      assert.is_false(contains(thing, "SECRET"))
+      assert.is_nil(tostring(thing):find("SECRET"))
+    end
+    client:close()
+  end)
+
+  it("is asked for each time where it is a function", function()
+    local calls = 0
+    local settings = options.client({
+      api_key = function()
+        calls = calls + 1
+        return "key" .. calls
+      end,
+    })
+    assert.equal("Api-Key key1", (settings.authorization()))
+    assert.equal("Api-Key key2", (settings.authorization()))
+  end)
+
+  local wrong = { "", "a\nb", 5, false }
+  for _, returned in ipairs(wrong) do
+    it("is refused when the function gives " .. type(returned), function()
+      local settings = options.client({
+        api_key = function()
+          return returned
+        end,
+      })
+      assert.has_error(function()
+        settings.authorization()
+      end)
+    end)
+  end
+end)
+
+describe("client:with", function()
+  local client = maiagent.new({ api_key = "k", timeout = { idle = 5 } })
+
+  it("changes what it names and keeps the rest", function()
+    local before = options.client({ api_key = "k", timeout = { idle = 5 },
+      headers = { ["X-A"] = "1" } })
+    local after = options.copy(before, { timeout = { total = 9 },
+      headers = { ["X-B"] = "2" }, null = "keep" })
+    assert.same({ connect = 10, idle = 5, total = 9 }, after.timeout)
+    assert.same({ ["X-A"] = "1", ["X-B"] = "2" }, after.headers)
+    assert.is_true(after.keep_null)
+    assert.equal("Api-Key k", (after.authorization()))
+    assert.is_false(before.keep_null)
+  end)
+
+  it("refuses what the copies share", function()
+    assert.has_error(function()
+      client:with({ wait = function() end })
+    end)
+    assert.has_error(function()
+      client:with({ max_connections = 3 })
+    end)
+  end)
+
+  it("refuses misspelt options", function()
+    local ok, message = pcall(client.with, client, { timeot = 5 })
+    assert.is_false(ok)
+    assert.truthy(message:find("did you mean 'timeout'", 1, true))
+  end)
+end)
