@@ -26,6 +26,7 @@
 
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen(L, i) lua_objlen(L, i)
+#define lua_setuservalue(L, i) lua_setfenv(L, i)
 #define luaL_newlib(L, l) (lua_newtable(L), luaL_setfuncs(L, l, 0))
 
 /* [-nup, +0, e] registers `l` into the table below `nup` upvalues. */

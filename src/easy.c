@@ -1,0 +1,110 @@
+#include "easy.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <pthread.h>
+#include <string.h>
+
+#define LARGE_BUFFER (512 * 1024L)
+
+static const char *ca_bundle, *ca_directory;
+static bool ca_hashed;
+static CURLcode global_result;
+
+/* OpenSSL's c_rehash names its links by eight hexadecimal digits, ".0". */
+static bool is_hash_name(const char *name) {
+  int i = 0;
+  while (i < 8 && isxdigit((unsigned char)name[i]))
+    i++;
+  return i == 8 && name[8] == '.' && isdigit((unsigned char)name[9]);
+}
+
+static bool is_hashed(const char *directory) {
+  const struct dirent *entry;
+  bool found = false;
+  DIR *dir = directory ? opendir(directory) : NULL;
+  if (!dir)
+    return false;
+  for (entry = readdir(dir); entry && !found; entry = readdir(dir))
+    found = is_hash_name(entry->d_name);
+  closedir(dir);
+  return found;
+}
+
+static bool has_prefix(const char *text, const char *prefix) {
+  return text && strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static void find_certificates(void) {
+#if LIBCURL_VERSION_NUM >= 0x074600
+  const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+  if (!has_prefix(info->ssl_version, "OpenSSL/") &&
+      !has_prefix(info->ssl_version, "LibreSSL/"))
+    return; /* other libraries read the whole directory: slower, not faster */
+  ca_bundle = info->cainfo;
+  ca_directory = info->capath;
+  ca_hashed = is_hashed(ca_directory);
+#endif
+}
+
+static void global_init(void) {
+  global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (global_result == CURLE_OK)
+    find_certificates();
+}
+
+/* Never undone: other libraries of the process may use libcurl too. */
+bool easy_ready(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, global_init);
+  return global_result == CURLE_OK;
+}
+
+void easy_set_always(CURL *easy) {
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+#if LIBCURL_VERSION_NUM >= 0x074000
+  curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075500
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+}
+
+bool easy_trust_system(CURL *easy) {
+  if (!ca_hashed)
+    return false;
+  curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, ca_directory);
+  return true;
+}
+
+void easy_trust_bundle(CURL *easy) {
+  if (!ca_hashed)
+    return; /* libcurl's own defaults stand */
+  curl_easy_setopt(easy, CURLOPT_CAINFO, ca_bundle);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
+bool easy_trust_file(CURL *easy, const char *ca_file) {
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, ca_file ? 1L : 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, ca_file ? 2L : 0L);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+  return curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK;
+}
+
+void easy_large_buffers(CURL *easy) {
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LARGE_BUFFER);
+#if LIBCURL_VERSION_NUM >= 0x073e00
+  curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, LARGE_BUFFER);
+#endif
+}

@@ -1,0 +1,39 @@
+/*
+** What every easy handle gets, whichever libcurl this is: all that depends on
+** libcurl's version is here, and where the certificates are. No Lua.
+*/
+#ifndef MAIAGENT_EASY_H
+#define MAIAGENT_EASY_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+/* CURLOPT_PREREQFUNCTION tells when a request goes out on a connection. */
+#define EASY_HAS_PREREQ (LIBCURL_VERSION_NUM >= 0x075000)
+
+#if LIBCURL_VERSION_NUM >= 0x074200
+#define EASY_POLL curl_multi_poll
+#else
+#define EASY_POLL curl_multi_wait
+#endif
+
+/* Initialises libcurl once in a process, whichever thread asks first. */
+bool easy_ready(void);
+
+/* The settings of all exchanges. */
+void easy_set_always(CURL *easy);
+
+/* Trusts the system's certificates. True: `easy` looks into the hashed
+** directory alone, and easy_trust_bundle may know a certificate more. */
+bool easy_trust_system(CURL *easy);
+
+/* Trusts the certificates of the system's bundle. */
+void easy_trust_bundle(CURL *easy);
+
+/* Trusts the certificates of one file, or with NULL every server. */
+bool easy_trust_file(CURL *easy, const char *ca_file);
+
+/* Buffers of the size that is fastest for whole files. */
+void easy_large_buffers(CURL *easy);
+
+#endif

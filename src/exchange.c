@@ -1,0 +1,290 @@
+#include "exchange.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#define EXCHANGE_CLASS "maiagent.exchange"
+#define LIVE_KEY "maiagent.live"
+
+struct live *live_get(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LIVE_KEY);
+  struct live *live = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return live;
+}
+
+static struct exchange *check(lua_State *L) {
+  struct exchange *exchange = luaL_checkudata(L, 1, EXCHANGE_CLASS);
+  if (exchange->transfer.member.loop)
+    loop_enter(exchange->transfer.member.loop);
+  return exchange;
+}
+
+/* The metatable comes before anything that has to be released. */
+struct exchange *exchange_new(lua_State *L, int client, int request) {
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, client);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, request);
+  lua_rawseti(L, -2, 2);
+  struct exchange *exchange = lua_newuserdata(L, sizeof *exchange);
+  memset(exchange, 0, sizeof *exchange);
+  luaL_getmetatable(L, EXCHANGE_CLASS);
+  lua_setmetatable(L, -2);
+  exchange->live = live_get(L);
+  exchange->live->exchanges++;
+  lua_insert(L, -2); /* exchange, what it keeps alive */
+  lua_setuservalue(L, -2);
+  return exchange;
+}
+
+void exchange_push_failure(lua_State *L, const struct exchange *exchange) {
+  const struct failure *failure = &exchange->transfer.failure;
+  lua_pushstring(L, failure_name(failure->kind));
+  lua_pushstring(L, failure->message);
+}
+
+void exchange_release(struct exchange *exchange) {
+  transfer_close(&exchange->transfer);
+  if (exchange->live)
+    exchange->live->exchanges--;
+  exchange->live = NULL;
+}
+
+static int exchange_close(lua_State *L) {
+  exchange_release(check(L));
+  return 0;
+}
+
+/*
+** Is it there yet?
+*/
+
+static int exchange_done(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  loop_look(&t->member, !t->finished);
+  lua_pushboolean(L, t->finished);
+  return 1;
+}
+
+static int exchange_failure(lua_State *L) {
+  const struct exchange *exchange = check(L);
+  const struct failure *failure = &exchange->transfer.failure;
+  if (failure->kind == FAILURE_NONE) {
+    lua_pushnil(L);
+    return 1;
+  }
+  exchange_push_failure(L, exchange);
+  lua_pushinteger(L, failure->code);
+  return 3;
+}
+
+static int exchange_status(lua_State *L) {
+  int status = transfer_status(&check(L)->transfer);
+  if (status == 0)
+    lua_pushnil(L);
+  else
+    lua_pushinteger(L, status);
+  return 1;
+}
+
+/*
+** Headers
+*/
+
+struct field {
+  const char *name, *value;
+  size_t name_length, value_length;
+};
+
+/* Steps from line to line; `at` begins as 0. */
+static bool next_field(const struct transfer *t, size_t *at, struct field *f) {
+  while (t->head_done && *at < t->head.length) {
+    const char *line = t->head.data + *at;
+    size_t length = strlen(line);
+    const char *colon = strchr(line, ':');
+    *at += length + 1;
+    if (!colon)
+      continue;
+    f->name = line;
+    f->name_length = (size_t)(colon - line);
+    f->value = colon + 1 + strspn(colon + 1, " \t");
+    f->value_length = length - (size_t)(f->value - line);
+    while (f->value_length > 0 && strchr(" \t", f->value[f->value_length - 1]))
+      f->value_length--;
+    return true;
+  }
+  return false;
+}
+
+static void push_lower(lua_State *L, const char *text, size_t length) {
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  for (size_t i = 0; i < length; i++)
+    luaL_addchar(&buffer, (char)tolower((unsigned char)text[i]));
+  luaL_pushresult(&buffer);
+}
+
+static int exchange_headers(lua_State *L) {
+  const struct transfer *t = &check(L)->transfer;
+  struct field f;
+  size_t at = 0;
+  lua_newtable(L);
+  while (next_field(t, &at, &f)) {
+    push_lower(L, f.name, f.name_length);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushlstring(L, f.value, f.value_length);
+    } else {
+      lua_pushliteral(L, ", ");
+      lua_pushlstring(L, f.value, f.value_length);
+      lua_concat(L, 3);
+    }
+    lua_rawset(L, -3); /* headers, name, value */
+  }
+  return 1;
+}
+
+static int exchange_header(lua_State *L) {
+  const struct transfer *t = &check(L)->transfer;
+  size_t length, at = 0;
+  const char *name = luaL_checklstring(L, 2, &length);
+  struct field f;
+  int pieces = 0;
+  while (next_field(t, &at, &f)) {
+    if (f.name_length != length || strncasecmp(f.name, name, length) != 0)
+      continue;
+    luaL_checkstack(L, 2, "too many headers");
+    if (pieces > 0)
+      lua_pushliteral(L, ", ");
+    lua_pushlstring(L, f.value, f.value_length);
+    pieces += pieces > 0 ? 2 : 1;
+  }
+  if (pieces == 0)
+    lua_pushnil(L);
+  else
+    lua_concat(L, pieces);
+  return 1;
+}
+
+/*
+** Body
+*/
+
+static void push_reply(lua_State *L, const struct transfer *t) {
+  lua_pushlstring(L, t->reply.data ? t->reply.data : "", t->reply.length);
+}
+
+static int exchange_body(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  push_reply(L, t);
+  buffer_free(&t->reply);
+  transfer_resume(t);
+  return 1;
+}
+
+static int exchange_read(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  bool empty = t->reply.length == 0;
+  if (empty)
+    lua_pushnil(L);
+  else
+    push_reply(L, t);
+  buffer_clear(&t->reply);
+  loop_look(&t->member, empty && !t->finished);
+  transfer_resume(t);
+  return 1;
+}
+
+/*
+** Facts about the way
+*/
+
+static int exchange_sent(lua_State *L) {
+  lua_pushboolean(L, check(L)->transfer.sent);
+  return 1;
+}
+
+static int exchange_idle(lua_State *L) {
+  lua_pushnumber(L, transfer_idle(&check(L)->transfer));
+  return 1;
+}
+
+static int exchange_progress(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  transfer_measure(t);
+  lua_pushinteger(L, (lua_Integer)t->progress.sent);
+  lua_pushinteger(L, (lua_Integer)t->progress.send_total);
+  lua_pushinteger(L, (lua_Integer)t->progress.received);
+  lua_pushinteger(L, (lua_Integer)t->progress.receive_total);
+  return 4;
+}
+
+static void set_seconds(lua_State *L, const char *name, double seconds) {
+  lua_pushnumber(L, seconds);
+  lua_setfield(L, -2, name);
+}
+
+static int exchange_timings(lua_State *L) {
+  const struct transfer_timings *timings = &check(L)->transfer.timings;
+  lua_createtable(L, 0, 6);
+  set_seconds(L, "dns", timings->dns);
+  set_seconds(L, "connect", timings->connect);
+  set_seconds(L, "tls", timings->tls);
+  set_seconds(L, "first_byte", timings->first_byte);
+  set_seconds(L, "total", timings->total);
+  lua_pushboolean(L, timings->reused);
+  lua_setfield(L, -2, "reused");
+  return 1;
+}
+
+static int exchange_redirect(lua_State *L) {
+  lua_pushstring(L, check(L)->transfer.redirect); /* NULL is nil */
+  return 1;
+}
+
+/*
+** The class
+*/
+
+static const luaL_Reg methods[] = {
+    {"done", exchange_done},       {"failure", exchange_failure},
+    {"status", exchange_status},   {"headers", exchange_headers},
+    {"header", exchange_header},   {"body", exchange_body},
+    {"read", exchange_read},       {"sent", exchange_sent},
+    {"idle", exchange_idle},       {"progress", exchange_progress},
+    {"timings", exchange_timings}, {"redirect", exchange_redirect},
+    {"close", exchange_close},     {NULL, NULL},
+};
+
+void class_register(lua_State *L, const char *name, const luaL_Reg *functions,
+                    lua_CFunction close) {
+  luaL_newmetatable(L, name);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_newtable(L);
+  luaL_setfuncs(L, functions, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, close);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, close);
+  lua_setfield(L, -2, "__close");
+  lua_pop(L, 1);
+}
+
+/* A second load finds the counters that objects of the first one point to. */
+static void live_register(lua_State *L) {
+  if (live_get(L))
+    return;
+  struct live *live = lua_newuserdata(L, sizeof *live);
+  memset(live, 0, sizeof *live);
+  lua_setfield(L, LUA_REGISTRYINDEX, LIVE_KEY);
+}
+
+void exchange_register(lua_State *L) {
+  live_register(L);
+  class_register(L, EXCHANGE_CLASS, methods, exchange_close);
+}

@@ -1,0 +1,177 @@
+#include "failure.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Older libcurls have two codes for a certificate that is not trusted. */
+#define NOT_VERIFIED_BEFORE_7_62 51
+
+const char *failure_name(enum failure_kind kind) {
+  static const char *const names[] = {"",        "connection", "connection",
+                                      "timeout", "tls",        "cancelled",
+                                      "decode",  "file"};
+  return names[kind];
+}
+
+void failure_host(char *to, size_t size, const char *url) {
+  const char *begin = strstr(url, "://");
+  const char *port = strncasecmp(url, "https:", 6) == 0 ? ":443" : ":80";
+  begin = begin ? begin + 3 : url;
+  const char *end = begin + strcspn(begin, "/?#"), *user = end;
+  while (user > begin && user[-1] != '@')
+    user--;
+  begin = user;
+  const char *bracket = memchr(begin, ']', (size_t)(end - begin));
+  const char *from = bracket ? bracket : begin;
+  if (memchr(from, ':', (size_t)(end - from)))
+    port = "";
+  snprintf(to, size, "%.*s%s", (int)(end - begin), begin, port);
+}
+
+void failure_set(struct failure *failure, enum failure_kind kind,
+                 const char *format, ...) {
+  if (failure->kind != FAILURE_NONE)
+    return;
+  failure->kind = kind;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(failure->message, sizeof failure->message, format, arguments);
+  va_end(arguments);
+}
+
+void failure_file(struct failure *failure, const char *path, int error) {
+  failure_set(failure, FAILURE_FILE, "%s: %s", path, strerror(error));
+}
+
+/* The system's words say more than libcurl's, where there are any. */
+static const char *reason(CURLcode code, const struct failure_facts *facts) {
+  if (facts->system_error != 0)
+    return strerror(facts->system_error);
+  return facts->text[0] ? facts->text : curl_easy_strerror(code);
+}
+
+static void explain_cut(struct failure *failure,
+                        const struct failure_facts *facts) {
+  if (facts->expected >= 0)
+    failure_set(failure, FAILURE_CONNECTION,
+                "%s: the connection was closed after %" CURL_FORMAT_CURL_OFF_T
+                " of %" CURL_FORMAT_CURL_OFF_T " bytes",
+                facts->host, facts->received, facts->expected);
+  else
+    failure_set(failure, FAILURE_CONNECTION,
+                "%s: the connection was closed after %" CURL_FORMAT_CURL_OFF_T
+                " bytes, before the end of the reply",
+                facts->host, facts->received);
+}
+
+/* False: `code` is not about connecting or about the bytes of the reply. */
+static bool explain_transport(struct failure *failure, CURLcode code,
+                              const struct failure_facts *facts) {
+  const char *host = facts->host;
+  switch (code) {
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    failure_set(failure, FAILURE_CONNECTION,
+                "the name of the proxy could not be resolved: check `proxy`");
+    return true;
+  case CURLE_COULDNT_RESOLVE_HOST:
+    failure_set(failure, FAILURE_CONNECTION,
+                "the name of %s could not be resolved: check base_url and the "
+                "network",
+                host);
+    return true;
+  case CURLE_COULDNT_CONNECT:
+    failure_set(failure, FAILURE_CONNECTION,
+                "could not connect to %s: %s (check base_url, and that the "
+                "service is running)",
+                host, reason(code, facts));
+    return true;
+  case CURLE_OPERATION_TIMEDOUT:
+    failure_set(failure, FAILURE_TIMEOUT,
+                "no connection to %s within %g s (timeout.connect)", host,
+                facts->connect);
+    return true;
+  case CURLE_GOT_NOTHING:
+    failure_set(failure, FAILURE_CONNECTION,
+                "%s closed the connection without an answer", host);
+    return true;
+  case CURLE_PARTIAL_FILE:
+    explain_cut(failure, facts);
+    return true;
+  case CURLE_UNSUPPORTED_PROTOCOL:
+  case CURLE_WEIRD_SERVER_REPLY:
+    failure_set(failure, FAILURE_CONNECTION,
+                "%s did not answer with HTTP: check base_url", host);
+    return true;
+  case CURLE_BAD_CONTENT_ENCODING:
+    failure_set(failure, FAILURE_DECODE,
+                "the reply of %s is not in the encoding it claims: %s", host,
+                reason(code, facts));
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* A handshake that broke is a matter of the network, not of trust. */
+static bool broke(const struct failure_facts *facts) {
+  return facts->system_error != 0 || strstr(facts->text, "SSL_ERROR_SYSCALL") ||
+         strstr(facts->text, "unexpected eof") ||
+         strstr(facts->text, "Connection reset by peer");
+}
+
+static bool explain_tls(struct failure *failure, CURLcode code,
+                        const struct failure_facts *facts) {
+  const char *host = facts->host;
+  switch ((int)code) {
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case NOT_VERIFIED_BEFORE_7_62:
+    failure_set(failure, FAILURE_TLS,
+                "the certificate of %s is not trusted: %s (for a private "
+                "authority name its certificate as ca_file)",
+                host, reason(code, facts));
+    return true;
+  case CURLE_SSL_CACERT_BADFILE:
+    failure_set(failure, FAILURE_TLS,
+                "the certificates to trust could not be read: %s (check "
+                "ca_file)",
+                reason(code, facts));
+    return true;
+  case CURLE_SSL_CONNECT_ERROR:
+    failure_set(failure, broke(facts) ? FAILURE_CONNECTION : FAILURE_TLS,
+                "no TLS connection to %s: %s (check that base_url names a TLS "
+                "port)",
+                host, reason(code, facts));
+    return true;
+  case CURLE_SSL_ENGINE_NOTFOUND:
+  case CURLE_SSL_ENGINE_SETFAILED:
+  case CURLE_SSL_ENGINE_INITFAILED:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_USE_SSL_FAILED:
+  case CURLE_SSL_CRL_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+    failure_set(failure, FAILURE_TLS, "no TLS connection to %s: %s", host,
+                reason(code, facts));
+    return true;
+  default:
+    return false;
+  }
+}
+
+void failure_explain(struct failure *failure, CURLcode code,
+                     const struct failure_facts *facts) {
+  failure->code = (int)code;
+  if (failure->kind != FAILURE_NONE)
+    return;
+  if (code == CURLE_OUT_OF_MEMORY)
+    failure_set(failure, FAILURE_MEMORY, "not enough memory");
+  else if (!explain_transport(failure, code, facts) &&
+           !explain_tls(failure, code, facts))
+    failure_set(failure, FAILURE_CONNECTION, "the connection to %s broke: %s",
+                facts->host, reason(code, facts));
+}

@@ -1,0 +1,152 @@
+#include "form.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* From here on the larger buffers are worth their memory. */
+#define LARGE_FILE (256 * 1024)
+
+struct form_file {
+  struct form_file *next;
+  struct failure *failure;
+  const char *path; /* the part's, which lives as long as the request */
+  int fd;
+  curl_off_t size, offset;
+};
+
+static size_t changed(struct form_file *file) {
+  failure_set(file->failure, FAILURE_FILE, "%s: changed while it was sent",
+              file->path);
+  return CURL_READFUNC_ABORT;
+}
+
+/* The size went out first, so the file must end exactly there. */
+static bool ends_here(const struct form_file *file) {
+  struct stat now;
+  return fstat(file->fd, &now) == 0 && (curl_off_t)now.st_size == file->size;
+}
+
+static ssize_t read_at(const struct form_file *file, char *to, size_t length) {
+  ssize_t count;
+  do
+    count = pread(file->fd, to, length, (off_t)file->offset);
+  while (count < 0 && errno == EINTR);
+  return count;
+}
+
+static size_t on_read(char *to, size_t size, size_t count, void *data) {
+  struct form_file *file = data;
+  curl_off_t left = file->size - file->offset;
+  size_t wanted = size * count;
+  if ((curl_off_t)wanted > left)
+    wanted = (size_t)left;
+  ssize_t got = read_at(file, to, wanted);
+  if (got < 0) {
+    failure_file(file->failure, file->path, errno);
+    return CURL_READFUNC_ABORT;
+  }
+  file->offset += got;
+  if (got == 0 ? left > 0 : file->offset == file->size && !ends_here(file))
+    return changed(file);
+  return (size_t)got;
+}
+
+static int on_seek(void *data, curl_off_t offset, int origin) {
+  struct form_file *file = data;
+  if (origin != SEEK_SET)
+    return CURL_SEEKFUNC_CANTSEEK;
+  file->offset = offset;
+  return CURL_SEEKFUNC_OK;
+}
+
+/* What is no plain file has no size to send first, and may block. */
+static int measure(struct form_file *file) {
+  struct stat now;
+  file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file->fd < 0 || fstat(file->fd, &now) != 0)
+    return errno;
+  if (S_ISDIR(now.st_mode))
+    return EISDIR;
+  if (!S_ISREG(now.st_mode))
+    return ESPIPE;
+  file->size = (curl_off_t)now.st_size;
+#ifdef POSIX_FADV_SEQUENTIAL
+  posix_fadvise(file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+#endif
+  return 0;
+}
+
+static void out_of_memory(struct failure *failure) {
+  failure_set(failure, FAILURE_MEMORY, "not enough memory");
+}
+
+static bool add_file(struct form *form, curl_mimepart *to, const char *path,
+                     struct failure *failure) {
+  struct form_file *file = calloc(1, sizeof *file);
+  if (!file) {
+    out_of_memory(failure);
+    return false;
+  }
+  file->next = form->files;
+  file->path = path;
+  file->failure = failure;
+  file->fd = -1;
+  form->files = file;
+  int error = measure(file);
+  if (error != 0) {
+    failure_file(failure, path, error);
+    return false;
+  }
+  form->large = form->large || file->size >= LARGE_FILE;
+  if (curl_mime_data_cb(to, file->size, on_read, on_seek, NULL, file) ==
+      CURLE_OK)
+    return true;
+  out_of_memory(failure);
+  return false;
+}
+
+static bool add_part(struct form *form, const struct request_part *part,
+                     struct failure *failure) {
+  curl_mimepart *to = curl_mime_addpart(form->mime);
+  bool fits =
+      to && curl_mime_name(to, part->name) == CURLE_OK &&
+      (!part->type || curl_mime_type(to, part->type) == CURLE_OK) &&
+      (!part->filename || curl_mime_filename(to, part->filename) == CURLE_OK);
+  if (fits && part->path && !part->value)
+    return add_file(form, to, part->path, failure);
+  if (fits && curl_mime_data(to, part->value, part->value_length) == CURLE_OK)
+    return true;
+  out_of_memory(failure);
+  return false;
+}
+
+bool form_build(struct form *form, CURL *easy, const struct request_part *parts,
+                struct failure *failure) {
+  form->mime = curl_mime_init(easy);
+  if (!form->mime) {
+    out_of_memory(failure);
+    return false;
+  }
+  for (; parts; parts = parts->next)
+    if (!add_part(form, parts, failure))
+      return false;
+  curl_easy_setopt(easy, CURLOPT_MIMEPOST, form->mime);
+  return true;
+}
+
+void form_free(struct form *form) {
+  curl_mime_free(form->mime);
+  form->mime = NULL;
+  while (form->files) {
+    struct form_file *file = form->files;
+    form->files = file->next;
+    if (file->fd >= 0)
+      close(file->fd);
+    free(file);
+  }
+}

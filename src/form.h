@@ -1,0 +1,31 @@
+/*
+** Ordered multipart parts for libcurl; files are streamed. No Lua.
+*/
+#ifndef MAIAGENT_FORM_H
+#define MAIAGENT_FORM_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "failure.h"
+#include "request.h"
+
+struct form_file;
+
+/* All zeros is a valid, empty form. */
+struct form {
+  curl_mime *mime;
+  struct form_file *files;
+  bool large; /* big enough for large buffers to pay */
+};
+
+/* Makes `form` the body of `easy`, part by part in the order of the list, and
+** opens the files. Later trouble with a file goes to `failure` too, so it has
+** to live as long as the form. False: see `failure`. */
+bool form_build(struct form *form, CURL *easy, const struct request_part *parts,
+                struct failure *failure);
+
+/* Closes and releases everything; may run twice. */
+void form_free(struct form *form);
+
+#endif

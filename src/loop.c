@@ -1,0 +1,421 @@
+#include "loop.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "easy.h"
+
+#define DUE_ROUNDS 16
+#define IDLE_CONNECTIONS 32
+
+double loop_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* libcurl asks to be called after `ms`; the descriptor is set when we leave. */
+static int on_timer(CURLM *multi, long ms, void *data) {
+  struct loop *loop = data;
+  (void)multi;
+  loop->deadline = ms < 0 ? 0 : loop_now() + (double)ms / 1000;
+  return 0;
+}
+
+static bool is_due(const struct loop *loop) {
+  return loop->deadline > 0 && loop->deadline <= loop_now();
+}
+
+/*
+** The platform: one descriptor for all of libcurl's sockets
+*/
+
+#if defined(__linux__) && !defined(MAIAGENT_NO_EPOLL)
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#define READY_AT_ONCE 64
+
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *data,
+                     void *known) {
+  struct loop *loop = data;
+  struct epoll_event event = {.data.fd = socket};
+  (void)easy;
+  if (what == CURL_POLL_REMOVE) {
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, socket, &event);
+    return 0;
+  }
+  if (what & CURL_POLL_IN)
+    event.events |= EPOLLIN;
+  if (what & CURL_POLL_OUT)
+    event.events |= EPOLLOUT;
+  if (!known)
+    curl_multi_assign(loop->multi, socket, loop);
+  epoll_ctl(loop->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event);
+  return 0;
+}
+
+static void platform_close(struct loop *loop) {
+  int fds[] = {loop->event, loop->timer, loop->epoll};
+  for (int i = 0; i < 3; i++)
+    if (fds[i] >= 0)
+      close(fds[i]);
+  loop->event = loop->timer = loop->epoll = -1;
+}
+
+static bool watch(struct loop *loop, int fd) {
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+  return fd >= 0 && epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static bool platform_open(struct loop *loop) {
+  loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+  loop->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  loop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  loop->armed = 0;
+  if (loop->epoll >= 0 && watch(loop, loop->timer) && watch(loop, loop->event))
+    return true;
+  platform_close(loop);
+  return false;
+}
+
+static void platform_bind(struct loop *loop) {
+  curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
+}
+
+static void platform_signal(struct loop *loop, bool on) {
+  uint64_t count = 1;
+  ssize_t ignored = on ? write(loop->event, &count, sizeof count)
+                       : read(loop->event, &count, sizeof count);
+  (void)ignored;
+}
+
+/* Sets the timer only if it would fire too late: one that fires too early
+** costs a step, setting it costs a system call for every request. */
+static void platform_arm(struct loop *loop) {
+  if (loop->deadline <= 0 || (loop->armed > 0 && loop->armed <= loop->deadline))
+    return;
+  struct itimerspec at = {.it_value.tv_sec = (time_t)loop->deadline};
+  double rest = loop->deadline - (double)at.it_value.tv_sec;
+  at.it_value.tv_nsec = (long)(rest * 1e9);
+  if (timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &at, NULL) == 0)
+    loop->armed = loop->deadline;
+}
+
+static void platform_due(struct loop *loop) {
+  int running = 0;
+  for (int round = 0; round < DUE_ROUNDS && is_due(loop); round++) {
+    loop->deadline = 0;
+    curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  }
+}
+
+static void serve(struct loop *loop, const struct epoll_event *event) {
+  int running = 0, ready = 0;
+  uint64_t count;
+  if (event->data.fd == loop->event)
+    return;
+  if (event->data.fd == loop->timer) {
+    if (read(loop->timer, &count, sizeof count) > 0)
+      loop->armed = 0;
+    return;
+  }
+  if (event->events & EPOLLIN)
+    ready |= CURL_CSELECT_IN;
+  if (event->events & EPOLLOUT)
+    ready |= CURL_CSELECT_OUT;
+  if (event->events & (EPOLLERR | EPOLLHUP))
+    ready = 0; /* libcurl looks itself, and so sees the system's own error */
+  curl_multi_socket_action(loop->multi, event->data.fd, ready, &running);
+}
+
+static void platform_step(struct loop *loop) {
+  struct epoll_event events[READY_AT_ONCE];
+  int count = epoll_wait(loop->epoll, events, READY_AT_ONCE, 0);
+  for (int i = 0; i < count; i++)
+    serve(loop, &events[i]);
+  platform_due(loop);
+}
+
+static bool platform_poll(struct loop *loop, int ms) {
+  struct pollfd ready = {.fd = loop->epoll, .events = POLLIN};
+  return poll(&ready, 1, ms) > 0;
+}
+
+#else
+
+#define SHORTEST_STEP 0.001
+
+/* `armed` is the time of the last step here, or 0: step at once. */
+static void platform_close(struct loop *loop) {
+  loop->event = loop->timer = loop->epoll = -1;
+}
+
+static bool platform_open(struct loop *loop) {
+  platform_close(loop);
+  loop->armed = 0;
+  return true;
+}
+
+static void platform_bind(struct loop *loop) { (void)loop; }
+
+static void platform_signal(struct loop *loop, bool on) {
+  (void)loop;
+  (void)on;
+}
+
+static void platform_arm(struct loop *loop) { (void)loop; }
+
+static void platform_due(struct loop *loop) {
+  int running = 0;
+  curl_multi_perform(loop->multi, &running);
+}
+
+/* A host that steps in a busy loop must not make libcurl look at every socket
+** each time. */
+static void platform_step(struct loop *loop) {
+  double now = loop_now();
+  if (now - loop->armed < SHORTEST_STEP)
+    return;
+  platform_due(loop);
+  loop->armed = now;
+}
+
+static bool platform_poll(struct loop *loop, int ms) {
+  int ready = 0;
+  if (loop->signalled > 0)
+    return true;
+  EASY_POLL(loop->multi, NULL, 0, ms, &ready);
+  if (ready > 0 || is_due(loop))
+    loop->armed = 0;
+  return loop->armed <= 0;
+}
+
+#endif
+
+/*
+** Opening, closing, forking
+*/
+
+static void set_limits(struct loop *loop) {
+  long most = loop->max_connections;
+  long kept = most > 0 ? most : IDLE_CONNECTIONS;
+  curl_multi_setopt(loop->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, most);
+  curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, kept);
+  curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+}
+
+bool loop_open(struct loop *loop) {
+  if (loop->multi)
+    return true;
+  if (!easy_ready() || !platform_open(loop))
+    return false;
+  loop->multi = curl_multi_init();
+  if (!loop->multi) {
+    platform_close(loop);
+    return false;
+  }
+  loop->owner = getpid();
+  loop->deadline = 0;
+  set_limits(loop);
+  curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
+  platform_bind(loop);
+  if (loop->signalled > 0)
+    platform_signal(loop, true);
+  return true;
+}
+
+static void count_end(struct loop_member *member) {
+  member->loop->running--;
+  member->loop->ends++;
+  loop_news(member);
+}
+
+/* The parent goes on with these handles and with their TLS state: cleaning
+** them up here would speak on its connections. */
+static void forget(struct loop *loop) {
+  platform_close(loop);
+  loop->multi = NULL;
+  loop->idle_count = 0;
+  loop->deadline = 0;
+  struct loop_member *member;
+  for (member = loop->members; member; member = member->next) {
+    if (!member->easy)
+      continue;
+    member->easy = NULL;
+    member->ended(member, LOOP_FORKED, CURLE_ABORTED_BY_CALLBACK);
+    count_end(member);
+  }
+}
+
+void loop_enter(struct loop *loop) {
+  if (loop->multi && loop->owner != getpid())
+    forget(loop);
+}
+
+void loop_close(struct loop *loop) {
+  loop_enter(loop);
+  while (loop->members) {
+    struct loop_member *member = loop->members;
+    bool under_way = member->easy != NULL;
+    loop_leave(member);
+    if (under_way)
+      member->ended(member, LOOP_CLOSED, CURLE_ABORTED_BY_CALLBACK);
+  }
+  while (loop->idle_count > 0)
+    curl_easy_cleanup(loop->idle[--loop->idle_count]);
+  if (!loop->multi)
+    return;
+  curl_multi_cleanup(loop->multi);
+  loop->multi = NULL;
+  platform_close(loop);
+}
+
+/*
+** Members
+*/
+
+CURL *loop_easy(struct loop *loop) {
+  CURL *easy = NULL;
+  if (loop->idle_count > 0)
+    easy = loop->idle[--loop->idle_count];
+  else
+    easy = curl_easy_init();
+  if (easy)
+    easy_set_always(easy);
+  return easy;
+}
+
+/* A handle that ended by itself is used again: it keeps its memory. */
+static void put_back(struct loop *loop, CURL *easy) {
+  if (loop->idle_count == LOOP_IDLE_HANDLES) {
+    curl_easy_cleanup(easy);
+    return;
+  }
+  curl_easy_reset(easy);
+  loop->idle[loop->idle_count++] = easy;
+}
+
+static void take_out(struct loop_member *member) {
+  *member->link = member->next;
+  if (member->next)
+    member->next->link = member->link;
+  member->next = NULL;
+  member->link = NULL;
+  member->loop = NULL;
+}
+
+bool loop_join(struct loop *loop, struct loop_member *member) {
+  curl_easy_setopt(member->easy, CURLOPT_PRIVATE, member);
+  if (curl_multi_add_handle(loop->multi, member->easy) != CURLM_OK)
+    return false;
+  member->loop = loop;
+  member->next = loop->members;
+  member->link = &loop->members;
+  if (member->next)
+    member->next->link = &member->next;
+  loop->members = member;
+  loop->running++;
+  return true;
+}
+
+void loop_leave(struct loop_member *member) {
+  struct loop *loop = member->loop;
+  if (!loop)
+    return;
+  loop_enter(loop);
+  loop_look(member, false);
+  if (member->easy) {
+    curl_multi_remove_handle(loop->multi, member->easy);
+    curl_easy_cleanup(member->easy);
+    member->easy = NULL;
+    loop->running--;
+    loop->ends++;
+    platform_arm(loop); /* another one may have waited for its connection */
+  }
+  take_out(member);
+}
+
+static void end_member(struct loop *loop, CURL *easy, CURLcode code) {
+  struct loop_member *member = NULL;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &member);
+  curl_multi_remove_handle(loop->multi, easy);
+  bool again = member->ended(member, LOOP_DONE, code);
+  if (again && curl_multi_add_handle(loop->multi, easy) == CURLM_OK)
+    return;
+  if (again)
+    member->ended(member, LOOP_DONE, CURLE_OUT_OF_MEMORY);
+  member->easy = NULL;
+  put_back(loop, easy);
+  count_end(member);
+}
+
+static void drain(struct loop *loop) {
+  int left = 0;
+  CURLMsg *message = curl_multi_info_read(loop->multi, &left);
+  while (message) {
+    if (message->msg == CURLMSG_DONE)
+      end_member(loop, message->easy_handle, message->data.result);
+    message = curl_multi_info_read(loop->multi, &left);
+  }
+}
+
+/*
+** Running
+*/
+
+void loop_step(struct loop *loop) {
+  if (!loop->multi)
+    return;
+  platform_step(loop);
+  drain(loop);
+  platform_arm(loop);
+}
+
+void loop_kick(struct loop *loop) {
+  if (!loop->multi)
+    return;
+  platform_due(loop);
+  drain(loop);
+  platform_arm(loop);
+}
+
+bool loop_poll(struct loop *loop, int ms) {
+  return loop_open(loop) && platform_poll(loop, ms);
+}
+
+int loop_fd(struct loop *loop) { return loop_open(loop) ? loop->epoll : -1; }
+
+/*
+** News for those who wait
+*/
+
+static void signal_if(struct loop_member *member) {
+  struct loop *loop = member->loop;
+  bool now = member->wanted && member->news;
+  if (now == member->signalled)
+    return;
+  member->signalled = now;
+  loop->signalled += now ? 1 : -1;
+  if (loop->multi && loop->signalled == (now ? 1 : 0))
+    platform_signal(loop, now);
+}
+
+void loop_news(struct loop_member *member) {
+  member->news = true;
+  if (member->loop)
+    signal_if(member);
+}
+
+void loop_look(struct loop_member *member, bool waits) {
+  member->wanted = waits;
+  member->news = false;
+  if (member->loop)
+    signal_if(member);
+}

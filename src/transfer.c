@@ -1,0 +1,493 @@
+#include "transfer.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "easy.h"
+
+/* A Content-Length is the server's word: beyond this the buffer grows with
+** what really comes. */
+#define PRESIZE_LIMIT ((curl_off_t)16 * 1024 * 1024)
+
+#define OUT_OF_MEMORY "not enough memory"
+
+static bool is_success(int status) { return status >= 200 && status < 300; }
+
+/*
+** The file for the body
+*/
+
+static bool open_sink(struct transfer *t) {
+  t->sink = open(t->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  t->sink_open = t->sink >= 0;
+  if (!t->sink_open)
+    failure_file(&t->failure, t->path, errno);
+  return t->sink_open;
+}
+
+static bool write_sink(struct transfer *t, const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t count = write(t->sink, bytes, length);
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0) {
+      failure_file(&t->failure, t->path, errno);
+      return false;
+    }
+    bytes += count;
+    length -= (size_t)count;
+  }
+  return true;
+}
+
+/* Some file systems tell only here that there was no room. */
+static void close_sink(struct transfer *t) {
+  if (t->sink_open && close(t->sink) != 0 && errno != EINTR)
+    failure_file(&t->failure, t->path, errno);
+  t->sink_open = false;
+}
+
+/*
+** libcurl's callbacks. A count that is not the one given ends the exchange
+** with an error, which `failure` explains.
+*/
+
+static bool store(struct transfer *t, struct buffer *buffer, const char *bytes,
+                  size_t length, const char *what, const char *limit) {
+  enum buffer_result result = buffer_add(buffer, bytes, length);
+  if (result == BUFFER_NO_MEMORY)
+    failure_set(&t->failure, FAILURE_MEMORY, OUT_OF_MEMORY);
+  if (result == BUFFER_FULL)
+    failure_set(&t->failure, FAILURE_DECODE,
+                "the %s larger than the limit of %zu bytes (limits.%s)", what,
+                buffer->limit, limit);
+  return result == BUFFER_OK;
+}
+
+static bool store_reply(struct transfer *t, const char *bytes, size_t length) {
+  return store(t, &t->reply, bytes, length, "reply is", "reply");
+}
+
+static bool store_line(struct transfer *t, const char *bytes, size_t length) {
+  return store(t, &t->head, bytes, length, "headers of the reply are",
+               "header");
+}
+
+/* Only a hint, so a failure does not matter: the body itself will tell. */
+static void presize(struct transfer *t) {
+  curl_off_t length = -1;
+  curl_easy_getinfo(t->member.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+                    &length);
+  if (length > 0 && length <= PRESIZE_LIMIT && !t->stream &&
+      strcmp(t->request->method, "HEAD") != 0)
+    (void)buffer_reserve(&t->reply, (size_t)length);
+}
+
+static bool finish_head(struct transfer *t) {
+  t->head_done = true;
+  if (t->stream)
+    loop_news(&t->member);
+  if (t->path && is_success(t->status))
+    return open_sink(t);
+  presize(t);
+  return true;
+}
+
+static void begin_head(struct transfer *t, const char *line, size_t length) {
+  const char *space = memchr(line, ' ', length);
+  buffer_clear(&t->head);
+  t->head_done = false;
+  t->status = space ? atoi(space + 1) : 0;
+}
+
+/* An old-style continuation belongs to the line before it. */
+static bool add_line(struct transfer *t, const char *line, size_t length) {
+  bool continues = line[0] == ' ' || line[0] == '\t';
+  if (continues && t->head.length > 0)
+    t->head.length--;
+  return store_line(t, line, length) && store_line(t, "", 1);
+}
+
+/* libcurl's lines end as they came; they are no C strings. */
+static size_t on_header(char *line, size_t size, size_t count, void *data) {
+  struct transfer *t = data;
+  size_t given = size * count, length = given;
+  bool ok = true;
+  t->last_byte = loop_now();
+  while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+    length--;
+  if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
+    begin_head(t, line, length);
+  else if (t->head_done)
+    return given; /* a trailer */
+  else if (length > 0)
+    ok = add_line(t, line, length);
+  else if (t->status >= 200)
+    ok = finish_head(t);
+  return ok ? given : 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
+  struct transfer *t = data;
+  size_t length = size * count;
+  t->last_byte = loop_now();
+  if (t->sink_open)
+    return write_sink(t, bytes, length) ? length : 0;
+  if (t->stream && t->reply.length >= STREAM_AHEAD) {
+    t->paused = true;
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  if (!store_reply(t, bytes, length))
+    return 0;
+  if (t->stream)
+    loop_news(&t->member);
+  return length;
+}
+
+#if EASY_HAS_PREREQ
+/* Called when the request is about to go out. When that happens again, the
+** server hung up on a connection that libcurl had kept: it may have seen the
+** request or not. */
+static int on_request(void *data, char *to, char *from, int to_port,
+                      int from_port) {
+  struct transfer *t = data;
+  (void)to, (void)from, (void)to_port, (void)from_port;
+  t->last_byte = loop_now();
+  if (t->sent && !t->idempotent) {
+    failure_set(&t->failure, FAILURE_CONNECTION,
+                "%s closed the connection before it answered; not sent again "
+                "because it may have been processed",
+                t->host);
+    return CURL_PREREQFUNC_ABORT;
+  }
+  t->sent = true;
+  return CURL_PREREQFUNC_OK;
+}
+#endif
+
+/*
+** The end
+*/
+
+static double seconds(CURL *easy, CURLINFO what) {
+  curl_off_t microseconds = 0;
+  curl_easy_getinfo(easy, what, &microseconds);
+  return (double)microseconds / 1e6;
+}
+
+static curl_off_t bytes(CURL *easy, CURLINFO what) {
+  curl_off_t count = 0;
+  curl_easy_getinfo(easy, what, &count);
+  return count > 0 ? count : 0;
+}
+
+static double difference(double end, double begin) {
+  return end > begin ? end - begin : 0;
+}
+
+static void copy_timings(struct transfer *t) {
+  CURL *easy = t->member.easy;
+  struct transfer_timings *to = &t->timings;
+  double looked_up = seconds(easy, CURLINFO_NAMELOOKUP_TIME_T);
+  double connected = seconds(easy, CURLINFO_CONNECT_TIME_T);
+  long connections = 0;
+  curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+  to->dns = looked_up;
+  to->connect = difference(connected, looked_up);
+  to->tls = difference(seconds(easy, CURLINFO_APPCONNECT_TIME_T), connected);
+  to->first_byte = seconds(easy, CURLINFO_STARTTRANSFER_TIME_T);
+  to->total = seconds(easy, CURLINFO_TOTAL_TIME_T);
+  to->reused = connections == 0 && t->sent;
+}
+
+static void copy_redirect(struct transfer *t) {
+  const char *url = NULL;
+  curl_easy_getinfo(t->member.easy, CURLINFO_REDIRECT_URL, &url);
+  if (!url)
+    return;
+  t->redirect = strdup(url);
+  if (!t->redirect)
+    failure_set(&t->failure, FAILURE_MEMORY, OUT_OF_MEMORY);
+}
+
+static void explain(struct transfer *t, CURLcode code) {
+  CURL *easy = t->member.easy;
+  long system_error = 0;
+  struct failure_facts facts = {.host = t->host, .text = t->text};
+  curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
+  facts.system_error = (int)system_error;
+  facts.connect = t->connect;
+  facts.received = t->progress.received;
+  curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &facts.expected);
+  failure_explain(&t->failure, code, &facts);
+}
+
+static bool is_untrusted(CURLcode code) {
+  return (int)code == CURLE_PEER_FAILED_VERIFICATION || (int)code == 51;
+}
+
+/* The handshake failed before any byte of the request was sent, so nothing
+** is done twice. */
+static bool try_bundle(struct transfer *t) {
+  t->second_trust = false;
+  t->text[0] = '\0';
+  t->bundled = true;
+  easy_trust_bundle(t->member.easy);
+  return true;
+}
+
+static void release_request(struct transfer *t) {
+  curl_slist_free_all(t->headers);
+  t->headers = NULL;
+  form_free(&t->form);
+  t->request = NULL;
+}
+
+static void settle(struct transfer *t, CURLcode code) {
+  transfer_measure(t);
+  copy_timings(t);
+#if !EASY_HAS_PREREQ
+  long request_bytes = 0;
+  curl_easy_getinfo(t->member.easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+  t->sent = request_bytes > 0;
+#endif
+  if (t->bundled && !is_untrusted(code))
+    t->member.loop->bundle = true;
+  close_sink(t);
+  if (code != CURLE_OK)
+    explain(t, code);
+  else
+    copy_redirect(t);
+}
+
+static bool on_end(struct loop_member *member, enum loop_end how,
+                   CURLcode code) {
+  struct transfer *t = (struct transfer *)member;
+  if (how == LOOP_DONE && is_untrusted(code) && t->second_trust)
+    return try_bundle(t);
+  if (how == LOOP_DONE)
+    settle(t, code);
+  else if (how == LOOP_CLOSED)
+    failure_set(&t->failure, FAILURE_CANCELLED, "the client was closed");
+  else
+    failure_set(&t->failure, FAILURE_CANCELLED,
+                "this process was forked from the one that waits for %s",
+                t->host);
+  close_sink(t);
+  release_request(t);
+  t->finished = true;
+  return false;
+}
+
+/*
+** The start
+*/
+
+static bool add_header(struct transfer *t, const char *line) {
+  struct curl_slist *longer = curl_slist_append(t->headers, line);
+  if (longer)
+    t->headers = longer;
+  return longer != NULL;
+}
+
+/* To libcurl "Name:" means to leave it out, and "Name;" that it is empty. */
+static bool add_request_header(struct transfer *t, const char *line) {
+  const char *colon = strchr(line, ':');
+  if (!colon || colon[1 + strspn(colon + 1, " \t")] != '\0')
+    return add_header(t, line);
+  char name[256];
+  snprintf(name, sizeof name, "%.*s;", (int)(colon - line), line);
+  return add_header(t, name);
+}
+
+static bool set_headers(struct transfer *t) {
+  const struct buffer *lines = &t->request->headers;
+  bool typed = t->request->parts != NULL;
+  size_t at = 0;
+  while (at < lines->length) {
+    const char *line = lines->data + at;
+    typed = typed || strncasecmp(line, "Content-Type:", 13) == 0;
+    if (!add_request_header(t, line))
+      return false;
+    at += strlen(line) + 1;
+  }
+  if (!add_header(t, "Expect:") || (!typed && !add_header(t, "Content-Type:")))
+    return false;
+  curl_easy_setopt(t->member.easy, CURLOPT_HTTPHEADER, t->headers);
+  return true;
+}
+
+static bool set_text(struct transfer *t, CURLoption option, const char *text) {
+  return !text || curl_easy_setopt(t->member.easy, option, text) == CURLE_OK;
+}
+
+/* The bytes stay where they are: the request outlives the exchange. */
+static bool set_body(struct transfer *t) {
+  const struct request *request = t->request;
+  const char *method = request->method;
+  CURL *easy = t->member.easy;
+  bool post = strcmp(method, "POST") == 0;
+  bool writes = post || strcmp(method, "PUT") == 0 ||
+                strcmp(method, "PATCH") == 0 || request->has_body;
+  if (strcmp(method, "HEAD") == 0) {
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    return true;
+  }
+  if (request->parts) {
+    if (!form_build(&t->form, easy, request->parts, &t->failure))
+      return false;
+    if (t->form.large)
+      easy_large_buffers(easy);
+  } else if (writes) {
+    const char *body = request->has_body ? request->body.data : NULL;
+    size_t length = request->has_body ? request->body.length : 0;
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body ? body : "");
+  }
+  bool implied = request->parts || writes ? post : strcmp(method, "GET") == 0;
+  return implied || set_text(t, CURLOPT_CUSTOMREQUEST, method);
+}
+
+static bool set_trust(struct transfer *t, struct loop *loop,
+                      const struct transfer_settings *settings) {
+  if (settings->insecure)
+    return easy_trust_file(t->member.easy, NULL);
+  if (settings->ca_file)
+    return easy_trust_file(t->member.easy, settings->ca_file);
+  if (loop->bundle)
+    easy_trust_bundle(t->member.easy);
+  else
+    t->second_trust = easy_trust_system(t->member.easy);
+  return true;
+}
+
+static void set_callbacks(struct transfer *t) {
+  CURL *easy = t->member.easy;
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->text);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+#if EASY_HAS_PREREQ
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
+#else
+  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, t->idempotent ? 0L : 1L);
+#endif
+}
+
+static bool set_options(struct transfer *t,
+                        const struct transfer_settings *settings) {
+  CURL *easy = t->member.easy;
+  long connect = (long)(settings->connect * 1000);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect > 0 ? connect : 1L);
+  curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, settings->max_speed);
+  curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, settings->max_speed);
+  return set_text(t, CURLOPT_URL, t->request->url.data) &&
+         set_text(t, CURLOPT_PROXY, settings->proxy) &&
+         set_text(t, CURLOPT_USERAGENT, settings->user_agent) &&
+         set_text(t, CURLOPT_ACCEPT_ENCODING, settings->compressed ? "" : NULL);
+}
+
+static bool keep_settings(struct transfer *t,
+                          const struct transfer_settings *settings) {
+  buffer_init(&t->reply, settings->reply_limit);
+  buffer_init(&t->head, settings->header_limit);
+  t->stream = settings->stream;
+  t->idempotent = settings->idempotent;
+  t->connect = settings->connect;
+  t->path = settings->path ? strdup(settings->path) : NULL;
+  if (t->path)
+    easy_large_buffers(t->member.easy);
+  return t->path || !settings->path;
+}
+
+static bool prepare(struct transfer *t, struct loop *loop,
+                    const struct transfer_settings *settings) {
+  t->member.easy = loop_easy(loop);
+  if (!t->member.easy || !keep_settings(t, settings))
+    return false;
+  failure_host(t->host, sizeof t->host, t->request->url.data);
+  set_callbacks(t);
+  return set_headers(t) && set_body(t) && set_options(t, settings) &&
+         set_trust(t, loop, settings);
+}
+
+bool transfer_start(struct transfer *t, struct loop *loop,
+                    const struct request *request,
+                    const struct transfer_settings *settings) {
+  t->request = request;
+  t->member.ended = on_end;
+  if (loop_open(loop) && prepare(t, loop, settings) &&
+      loop_join(loop, &t->member)) {
+    loop_kick(loop);
+    return true;
+  }
+  failure_set(&t->failure, FAILURE_MEMORY, OUT_OF_MEMORY);
+  transfer_close(t);
+  return false;
+}
+
+/*
+** While it is under way, and after
+*/
+
+static void release_reply(struct transfer *t) {
+  buffer_free(&t->head);
+  buffer_free(&t->reply);
+  free(t->path);
+  free(t->redirect);
+  t->path = t->redirect = NULL;
+}
+
+void transfer_close(struct transfer *t) {
+  loop_leave(&t->member);
+  if (t->member.easy)
+    curl_easy_cleanup(t->member.easy); /* it never started */
+  t->member.easy = NULL;
+  if (!t->finished)
+    failure_set(&t->failure, FAILURE_CANCELLED, "the request was cancelled");
+  close_sink(t);
+  release_request(t);
+  release_reply(t);
+  t->finished = true;
+}
+
+int transfer_status(const struct transfer *t) {
+  return t->head_done ? t->status : 0;
+}
+
+void transfer_resume(struct transfer *t) {
+  if (!t->paused || !t->member.easy)
+    return;
+  t->paused = false;
+  t->last_byte = loop_now();
+  curl_easy_pause(t->member.easy, CURLPAUSE_CONT);
+  loop_kick(t->member.loop);
+}
+
+double transfer_idle(struct transfer *t) {
+  if (!t->member.easy || t->paused || t->last_byte <= 0)
+    return 0;
+  curl_off_t uploaded = bytes(t->member.easy, CURLINFO_SIZE_UPLOAD_T);
+  if (uploaded != t->uploaded)
+    t->last_byte = loop_now();
+  t->uploaded = uploaded;
+  return difference(loop_now(), t->last_byte);
+}
+
+void transfer_measure(struct transfer *t) {
+  CURL *easy = t->member.easy;
+  if (!easy)
+    return;
+  t->progress.sent = bytes(easy, CURLINFO_SIZE_UPLOAD_T);
+  t->progress.send_total = bytes(easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
+  t->progress.received = bytes(easy, CURLINFO_SIZE_DOWNLOAD_T);
+  t->progress.receive_total = bytes(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
+}

@@ -1,0 +1,92 @@
+/*
+** One exchange: a request sent and its reply received on an easy handle. All
+** of libcurl's callbacks are here, and none of them knows Lua.
+*/
+#ifndef MAIAGENT_TRANSFER_H
+#define MAIAGENT_TRANSFER_H
+
+#include "buffer.h"
+#include "failure.h"
+#include "form.h"
+#include "loop.h"
+#include "request.h"
+
+#define REPLY_LIMIT ((size_t)256 * 1024 * 1024)
+#define HEADER_LIMIT ((size_t)256 * 1024)
+#define STREAM_AHEAD ((size_t)1024 * 1024)
+#define CONNECT_SECONDS 10.0
+
+/* The texts are needed only while transfer_start runs. */
+struct transfer_settings {
+  double connect; /* seconds */
+  size_t reply_limit, header_limit;
+  bool stream;         /* read bit by bit; STREAM_AHEAD bytes wait at most */
+  bool insecure;       /* any certificate will do */
+  bool compressed;     /* compressed replies are asked for */
+  bool idempotent;     /* may be sent again without asking */
+  const char *path;    /* where the body of a 2xx reply goes, or NULL */
+  const char *ca_file; /* the only certificates to trust, or NULL */
+  const char *proxy;   /* NULL: as the environment says, "": none */
+  const char *user_agent;
+  curl_off_t max_speed; /* bytes per second, 0: no limit */
+};
+
+struct transfer_progress {
+  curl_off_t sent, send_total, received, receive_total; /* 0: unknown */
+};
+
+/* Seconds: the first three are how long each took, the others since start. */
+struct transfer_timings {
+  double dns, connect, tls, first_byte, total;
+  bool reused;
+};
+
+/* All zeros is a valid transfer that was never started. */
+struct transfer {
+  struct loop_member member; /* first, so that one is the other */
+  const struct request *request;
+  struct failure failure;
+  struct curl_slist *headers;
+  struct form form;
+  struct buffer head;  /* the lines of the final reply, each ended by a NUL */
+  struct buffer reply; /* the body, as far as it is in memory */
+  char *path;          /* of the file for the body, or NULL */
+  char *redirect;      /* where a 3xx reply points, or NULL */
+  double connect;
+  double last_byte; /* when one came or went (loop_now) */
+  curl_off_t uploaded;
+  struct transfer_progress progress;
+  struct transfer_timings timings;
+  int status; /* of the last reply; it counts once head_done is true */
+  int sink;   /* the open file, if sink_open */
+  bool sink_open, finished, sent, head_done, stream, paused, idempotent;
+  bool second_trust; /* the bundle may know a certificate more */
+  bool bundled;      /* … and was asked */
+  char host[FAILURE_HOST];
+  char text[CURL_ERROR_SIZE];
+};
+
+/* Starts `request`, which has to live as long as the transfer is under way.
+** False: see `failure`; the transfer can only be closed. */
+bool transfer_start(struct transfer *t, struct loop *loop,
+                    const struct request *request,
+                    const struct transfer_settings *settings);
+
+/* Stops what is under way (it has failed as cancelled then) and releases
+** everything but the verdict; may run twice, and on a transfer never started. */
+void transfer_close(struct transfer *t);
+
+/* The status of the final reply once its headers are complete, else 0. */
+int transfer_status(const struct transfer *t);
+
+/* Lets a paused stream go on, after `reply` was emptied. */
+void transfer_resume(struct transfer *t);
+
+/* Seconds since the last byte either way; 0 while there is no connection or
+** while it is the reader who is slow. */
+double transfer_idle(struct transfer *t);
+
+/* Brings `progress` up to date. */
+void transfer_measure(struct transfer *t);
+
+#endif
