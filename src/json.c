@@ -422,9 +422,9 @@ static bool push_node(struct decoder *d, const cJSON *node, int depth) {
 
 /* [-0, +2, e] */
 static int misuse(lua_State *L, const char *function, const char *expected) {
+  const char *got = luaL_typename(L, 1);
   lua_pushnil(L);
-  lua_pushfstring(L, "%s: %s expected, got %s", function, expected,
-                  luaL_typename(L, 1));
+  lua_pushfstring(L, "%s: %s expected, got %s", function, expected, got);
   return 2;
 }
 
