@@ -134,7 +134,7 @@ static bool check_options(lua_State *L) {
     if (!lua_isnil(L, rows[i].index) &&
         lua_type(L, rows[i].index) != rows[i].type) {
       lua_pushfstring(L, "%s, got %s", rows[i].wrong,
-                      luaL_typename(L, rows[i].index));
+                      request_type_name(L, rows[i].index));
       return false;
     }
   if (lua_isnil(L, BODY) || lua_isnil(L, PARTS))

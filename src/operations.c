@@ -277,15 +277,18 @@ struct call {
   struct request *request;
 };
 
-/* [-0, +n, e] Leaves "chatbots.get: id expected, got nil" on top. */
-static bool refuse(lua_State *L, const struct operation *op,
-                   struct url_text name, const char *wrong) {
-  push_name(L, op);
-  lua_pushliteral(L, ": ");
-  lua_pushlstring(L, name.data, name.length);
-  lua_pushstring(L, wrong);
-  lua_concat(L, 4);
+/* [-0, +n, e] Puts "chatbots.get: " before the message on top. */
+static bool refuse(lua_State *L, const struct operation *op) {
+  const char *message = lua_tostring(L, -1);
+  lua_pushfstring(L, "%s: %s", push_name(L, op), message);
   return false;
+}
+
+static bool refuse_id(lua_State *L, const struct operation *op,
+                      struct url_text name, const char *wrong) {
+  lua_pushlstring(L, name.data, name.length);
+  lua_pushfstring(L, "%s %s", lua_tostring(L, -1), wrong);
+  return refuse(L, op);
 }
 
 /* The usual slips: the object for its id, and params without the ids. */
@@ -297,9 +300,8 @@ static const char *expected(lua_State *L, int index) {
     hint = lua_isnil(L, -1) ? " (the ids come before the table)"
                             : " (did you mean obj.id?)";
   }
-  const char *type =
-      lua_isnoneornil(L, index) ? "nil" : luaL_typename(L, index);
-  return lua_pushfstring(L, " expected, got %s%s", type, hint);
+  return lua_pushfstring(L, "expected, got %s%s", request_type_name(L, index),
+                         hint);
 }
 
 /* A number becomes a text in our own stack slot, where it stays alive. */
@@ -317,12 +319,12 @@ static bool check_id(lua_State *L, const struct operation *op,
                      struct url_text name, int index, struct url_text *id) {
   write_integer(L, index);
   if (lua_type(L, index) != LUA_TSTRING)
-    return refuse(L, op, name, expected(L, index));
+    return refuse_id(L, op, name, expected(L, index));
   id->data = lua_tolstring(L, index, &id->length);
   if (id->length == 0)
-    return refuse(L, op, name, " must not be empty");
+    return refuse_id(L, op, name, "must not be empty");
   if (!strcmp(id->data, ".") || !strcmp(id->data, ".."))
-    return refuse(L, op, name, " must not be . or ..");
+    return refuse_id(L, op, name, "must not be . or ..");
   return true;
 }
 
@@ -344,10 +346,9 @@ static bool check_table(lua_State *L, const struct operation *op, int index,
                         const char *name) {
   if (lua_isnoneornil(L, index) || lua_istable(L, index))
     return true;
-  push_name(L, op);
-  lua_pushfstring(L, "%s: %s must be a table, got %s", lua_tostring(L, -1),
-                  name, luaL_typename(L, index));
-  return false;
+  lua_pushfstring(L, "%s must be a table, got %s", name,
+                  request_type_name(L, index));
+  return refuse(L, op);
 }
 
 static bool check_arguments(lua_State *L, struct call *call) {
@@ -381,8 +382,9 @@ static bool add_url(lua_State *L, struct call *call) {
     lua_pushstring(L, wrong);
     return false;
   }
-  return request_fits(L, expand(call, base, &parts), "the URL would be",
-                      URL_LIMIT);
+  enum buffer_result result = expand(call, base, &parts);
+  return request_fits(L, result, "the URL would be", URL_LIMIT) ||
+         refuse(L, &call->op);
 }
 
 static bool add_json(lua_State *L, struct call *call) {

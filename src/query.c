@@ -56,12 +56,6 @@ static bool write_number(lua_State *L, int index,
   return true;
 }
 
-static const char *type_name(lua_State *L, int index) {
-  if (lua_islightuserdata(L, index) && !lua_touserdata(L, index))
-    return "null";
-  return luaL_typename(L, index);
-}
-
 bool query_scalar(lua_State *L, int index, char number[QUERY_NUMBER_SIZE],
                   struct url_text *text) {
   switch (lua_type(L, index)) {
@@ -78,7 +72,7 @@ bool query_scalar(lua_State *L, int index, char number[QUERY_NUMBER_SIZE],
     return true;
   default:
     lua_pushfstring(L, "string, number or boolean expected, got %s",
-                    type_name(L, index));
+                    request_type_name(L, index));
     return false;
   }
 }

@@ -53,14 +53,21 @@ static int request_gc(lua_State *L) {
   return 0;
 }
 
+const char *request_type_name(lua_State *L, int index) {
+  if (lua_isnoneornil(L, index))
+    return "nil";
+  if (lua_islightuserdata(L, index) && !lua_touserdata(L, index))
+    return "null";
+  return luaL_typename(L, index);
+}
+
 bool request_text(lua_State *L, int index, const char *what,
                   struct url_text *text) {
   text->data = lua_tolstring(L, index, &text->length);
   if (text->data)
     return true;
-  const char *type =
-      lua_isnoneornil(L, index) ? "nil" : luaL_typename(L, index);
-  lua_pushfstring(L, "%s must be a string, got %s", what, type);
+  lua_pushfstring(L, "%s must be a string, got %s", what,
+                  request_type_name(L, index));
   return false;
 }
 

@@ -51,6 +51,9 @@ void request_register(struct lua_State *L);
 /* [-0, +1, e] A new request; `method` is a text that never goes away. */
 struct request *request_new(struct lua_State *L, const char *method);
 
+/* [-0, +0, 0] What a message says was found: "null" and "nil" included. */
+const char *request_type_name(struct lua_State *L, int index);
+
 /* [-0, +0|+n, e] Reads the string or number at `index`; `what` names it. */
 bool request_text(struct lua_State *L, int index, const char *what,
                   struct url_text *text);
