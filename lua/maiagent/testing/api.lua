@@ -71,9 +71,7 @@ end
 
 --- Adds a line to the server's list of violations.
 function call_index:violation(text)
-  local list = self.server.recorded
-  list[#list + 1] = ("%s %s: %s"):format(self.request.method, self.request.path,
-    text)
+  self.server:note(self.request, text)
 end
 
 local function key_problem(server, value)

@@ -322,15 +322,15 @@ local function resume(loop, connection)
 end
 
 --- Serves `stream`, a connected socket, with `talk(connection)` in a coroutine.
-function loop_index:add(stream, talk, tls)
+-- number: the connection's, nil for one that is not a client's.
+function loop_index:add(stream, number, talk, tls)
   if stream:getfd() > MAX_DESCRIPTOR then
     return stream:close()
   end
   stream:settimeout(0)
   stream:setoption("tcp-nodelay", true)
-  self.accepted = self.accepted + 1
   local connection = setmetatable({ socket = stream, buffer = "", loop = self,
-    number = self.accepted, tls = tls }, Connection)
+    number = number, tls = tls }, Connection)
   connection.thread = coroutine.create(function() talk(connection) end)
   self.connections[stream] = connection
   resume(self, connection)
@@ -343,7 +343,8 @@ function loop_index:listen(host, port, serve, tls)
   local listener = assert(socket.bind(host, port, 128))
   listener:settimeout(0)
   self.listeners[listener] = function(stream)
-    self:add(stream, function(connection)
+    self.accepted = self.accepted + 1
+    self:add(stream, self.accepted, function(connection)
       converse(connection, serve)
     end, tls)
   end
@@ -405,11 +406,11 @@ function loop_index:step(seconds, client)
   end
 end
 
---- Number of open connections.
+--- Number of clients' open connections.
 function loop_index:count()
   local count = 0
-  for _ in pairs(self.connections) do
-    count = count + 1
+  for _, connection in pairs(self.connections) do
+    count = count + (connection.number and 1 or 0)
   end
   return count
 end

@@ -30,10 +30,12 @@ local state = require "maiagent.testing.state"
 local storage = require "maiagent.testing.storage"
 require "maiagent.testing.resources"
 require "maiagent.testing.files"
+require "maiagent.testing.excel"
 
 local DEFAULTS = { api_key = "test-key", host = "127.0.0.1", port = 0,
   processing_time = 0.1, page_size = 10, kb_files_reply = "page",
-  body_limit = 16 * 1024 * 1024, strict = false, tls = false }
+  body_limit = 16 * 1024 * 1024, strict = false, tls = false,
+  presign_lifetime = 3600 }
 local LOGGED_BODY = 65536
 
 local Server = { __name = "maiagent.testing.server" }
@@ -151,6 +153,17 @@ function server_index:violations()
     list[place] = text
   end
   return list
+end
+
+--- For the stand-in's own parts: writes a violation down.
+function server_index:note(request, text)
+  self.recorded[#self.recorded + 1] = ("%s %s: %s"):format(request.method,
+    request.path, text)
+end
+
+--- For the stand-in's own parts: the URL at which a storage key is served.
+function server_index:file_url(key)
+  return key:find("^https?://") and key or self.storage_url .. "/" .. key
 end
 
 --- Back to the beginning: no records, no log, no faults.

@@ -30,6 +30,8 @@ local CHATBOT = schema [[
   enableEvaluation:boolean=false enableInlineCitations:boolean=false
   enableKnowledgeBaseRag:boolean=false ]]
 
+local BUILT_IN_KEYS = { file_name = true, file_type = true, page_label = true }
+
 local function id_name(record)
   return { id = record.id,
     name = record.name or "Item " .. record.id:sub(1, 8) }
@@ -134,7 +136,7 @@ function VERBS.list(kind)
   return "GET ", "page pageSize " .. (kind.query or ""), function(call)
     local records = filtered(kind, call, kind.collection(call))
     local function show(record) return shown(kind, record, call, true) end
-    if call.query.pagination == "false" then
+    if kind.unpaged or call.query.pagination == "false" then
       local all = state.array()
       for place, record in ipairs(records) do
         all[place] = show(record)
@@ -218,14 +220,6 @@ local function of_state(name)
   return function(call) return call.state[name] end
 end
 
-local function sum(files, field)
-  local total = 0
-  for _, file in ipairs(files.order) do
-    total = total + (file[field] or 0)
-  end
-  return total
-end
-
 local knowledge_bases = {
   path = "knowledge-bases/", collection = of_state("knowledge_bases"),
   fields = schema(KNOWLEDGE_BASE
@@ -243,16 +237,17 @@ function knowledge_bases.prepare(record)
   end
 end
 
-function knowledge_bases.decorate(result, record)
+function knowledge_bases.decorate(result, record, call)
   result.labels = render_refs(record.sub.labels.order)
   result.filesCount = #record.sub.files.order
-  result.chunksCount = sum(record.sub.documents, "chunks")
+  result.chunksCount = #record.sub.files:filter(function(file)
+    return state.file_status(call.state, file) == "done"
+  end)
   result.vectorStorageSize = result.chunksCount * 4096
   result.canUpdate, result.canDelete = true, true
   result.createdAt = timestamp(record.created)
   result.updatedAt = timestamp(record.updated)
 end
-knowledge_bases.decorate_item = knowledge_bases.decorate
 
 local chatbots = {
   path = "chatbots/", collection = of_state("chatbots"), fields = CHATBOT,
@@ -292,9 +287,69 @@ local labels = {
   fields = schema "name!:name", title = "label", unique = "name",
 }
 
+local metadata_keys = {
+  path = "knowledge-bases/{id}/metadata-keys/",
+  collection = inside("metadata_keys"), title = "metadata key",
+  unique = "keyName", fields = schema [[ keyName!:name description?:string
+    isRequired:boolean=false defaultValue?:string
+    enabledForSearch:boolean=true ]],
+}
+
+function metadata_keys.decorate(result, record, call)
+  result.knowledgeBase = id_name(call.knowledge_base)
+  result.keyType = BUILT_IN_KEYS[record.keyName] and "built_in" or "custom"
+  result.createdAt = timestamp(record.created)
+  result.updatedAt = timestamp(record.updated)
+end
+
+local faqs = {
+  path = "knowledge-bases/{id}/faqs/", collection = inside("faqs"),
+  fields = schema [[ question!:text answer!:text answerMediaUrls?:any
+    labels:refs/labels rawUserDefineMetadata?:object
+    knowledgeBase?:ref/knowledge_bases ]],
+  query = "query", filters = { query = contains("question") },
+}
+
+function faqs.decorate(result, record, call)
+  result.knowledgeBase = id_name(call.knowledge_base)
+  result.hitsCount, result.embeddingTokensCount = 0, #record.question
+end
+
+-- An attachment's type is an open string in the documents.
+local attachments = {
+  path = "attachments/", collection = of_state("attachments"),
+  fields = schema "type:string=other filename!:name file!:text",
+}
+
+function attachments.decorate(result, _, call)
+  result.file = call.server:file_url(result.file)
+end
+
+--- Removes the records with those ids; ids nil removes all.
+local function remove_all(collection, ids, before)
+  for _, id in ipairs(ids or collection:filter()) do
+    local record = collection:get(ids and id or id.id)
+    if record then
+      before(record)
+      collection:remove(record)
+    end
+  end
+end
+
 declare(knowledge_bases, "list create get replace update delete")
 declare(chatbots, "list create get replace update delete")
 declare(labels, "list create get replace update delete")
+declare(metadata_keys, "list create get replace")
+declare(faqs, "list create get replace update delete")
+declare(attachments, "list create get replace update delete")
+
+-- As in the live service, no ids at all means every FAQ.
+route("POST knowledge-bases/{id}/faqs/batch-delete/", "", function(call)
+  local collection = faqs.collection(call)
+  local ids = call:check(schema "ids:ids").ids
+  remove_all(collection, ids and #ids > 0 and ids or nil, function() end)
+  return 204
+end)
 
 route("GET knowledge-bases/{id}/check-rrf-availability/", "", function(call)
   return 200, shown(knowledge_bases, knowledge_base(call), call)
@@ -314,6 +369,8 @@ return {
   inside = inside,
   knowledge_base = knowledge_base,
   new_record = new_record,
+  remove_all = remove_all,
   render = render,
   render_refs = render_refs,
+  shown = shown,
 }
