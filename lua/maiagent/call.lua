@@ -47,7 +47,7 @@ local function exchange_settings(state, more)
   local settings = state.settings
   local result = {
     reply_limit = settings.limits.reply,
-    header_limit = settings.limits.headers,
+    header_limit = settings.limits.header,
     ca_file = settings.ca_file,
     insecure = settings.insecure,
     proxy = settings.proxy,

@@ -14,7 +14,7 @@ local options = require("maiagent.options")
 --   total), max_retries (2), headers (name → value, on every request),
 --   null ("drop": null fields of objects are absent; "keep"),
 --   wait (function(client, milliseconds) for a host's event loop),
---   on_retry(info), on_event(event), limits ({ reply, headers: bytes;
+--   on_retry(info), on_event(event), limits ({ reply, header: bytes;
 --   nesting: levels }), ca_file, insecure, allow_http, proxy, user_agent,
 --   max_connections
 -- @treturn table client

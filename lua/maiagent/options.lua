@@ -110,7 +110,7 @@ end
 local TIMEOUT = { connect = 10, idle = 60, total = 300 }
 local LIMITS = {
   reply = 256 * 1024 * 1024, -- bytes of one decoded reply
-  headers = 256 * 1024, -- bytes
+  header = 256 * 1024, -- bytes of all its headers
   nesting = 512, -- levels of JSON
 }
 

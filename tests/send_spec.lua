@@ -1,0 +1,447 @@
+local unpack = table.unpack or unpack -- luacheck: ignore
+local core = require("maiagent.core")
+local maiagent = require("maiagent")
+local service = require("tests.support.service")
+
+local now = core.now
+
+local NAME = { name = { "This field is required." } }
+
+local function json_status(status, value, headers)
+  return { kind = "status", status = status, json = value, headers = headers }
+end
+
+local function text_status(status, body, content_type)
+  return {
+    kind = "status",
+    status = status,
+    body = body,
+    headers = { ["Content-Type"] = content_type },
+  }
+end
+
+local HTML = "<html><head><title>502 Bad Gateway</title></head></html>"
+
+-- name, fault, kind, status, what the message says, client options
+local FAILURES = {
+  { "400 with nested fields", json_status(400, { files = { {}, NAME } }),
+    "invalid", 400, "files%.2%.name: This field is required%." },
+  { "401", json_status(401, { detail = "Invalid API key." }),
+    "authentication", 401, "Invalid API key%. %(check api_key" },
+  { "403", json_status(403, { detail = "You do not have permission." }),
+    "permission", 403, "You do not have permission" },
+  { "404", json_status(404, { detail = "Not found." }),
+    "not_found", 404, "Not found" },
+  { "405", json_status(405, { detail = "Method \"GET\" not allowed." }),
+    "http", 405, "not allowed.*check the method" },
+  { "409", json_status(409, { detail = "file is being processed" }),
+    "conflict", 409, "being processed" },
+  { "429", json_status(429, { detail = "Request was throttled." }),
+    "rate_limit", 429, "throttled" },
+  { "500", json_status(500, { detail = "boom" }), "server", 500, "boom" },
+  { "502 in HTML", text_status(502, HTML, "text/html"),
+    "server", 502, "HTML instead of JSON: 502 Bad Gateway" },
+  { "503 without a body", { kind = "empty", status = 503 },
+    "server", 503, "an empty answer" },
+  { "200 in HTML", text_status(200, HTML, "text/html"),
+    "decode", 200, "not what the API promises.*text/html" },
+  { "JSON that ends early",
+    text_status(200, '{"results": [1, 2', "application/json"),
+    "decode", 200, "not what the API promises" },
+  { "text after the JSON", text_status(200, '{"a": 1} x', "application/json"),
+    "decode", 200, "not what the API promises" },
+  { "an empty 200", { kind = "empty", status = 200 },
+    "decode", 200, "empty" },
+  { "a body over the limit", { kind = "large", bytes = 200000 },
+    "decode", nil, "limits%.reply", { limits = { reply = 100000 } } },
+  { "a body within the limit is no list", { kind = "large", bytes = 99999 },
+    nil, nil, nil, { limits = { reply = 100000 } } },
+  { "headers over the limit", { kind = "headers", count = 40, bytes = 10000 },
+    "decode", nil, "limits%.header" },
+  { "a body that is cut off", { kind = "cut", bytes = 5 },
+    "connection", nil, "closed after 5 of" },
+  { "a body that is cut by a reset",
+    { kind = "cut", bytes = 5, reset = true }, "connection", nil, "." },
+  { "a reset", { kind = "reset" }, "connection", nil, "127%.0%.0%.1" },
+  { "no HTTP at all", { kind = "raw", bytes = "SSH-2.0-OpenSSH\r\n" },
+    "connection", nil, "HTTP" },
+  { "a hang", { kind = "hang" }, "timeout", nil, "timeout%.total",
+    { timeout = { total = 0.3 } } },
+  { "silence after the headers", { kind = "drip", bytes = 30, seconds = 0.4 },
+    "timeout", nil, "timeout%.idle", { timeout = { idle = 0.2 } } },
+  { "a redirect to another origin",
+    { kind = "redirect", location = "http://127.0.0.1:9/elsewhere/" },
+    "http", 302, "redirected to http://127%.0%.0%.1:9/elsewhere/.*base_url" },
+  { "a redirect without a target", { kind = "status", status = 302 },
+    "http", 302, "." },
+  { "too deep a nesting",
+    text_status(200, ("["):rep(50) .. ("]"):rep(50), "application/json"),
+    "decode", 200, "nest", { limits = { nesting = 20 } } },
+}
+
+describe("a failing answer:", function()
+  after_each(service.check)
+
+  for _, row in ipairs(FAILURES) do
+    local name, fault, kind, status, message, given = unpack(row, 1, 6)
+    it(name, function()
+      local server = service.start()
+      server:fault(fault)
+      local options = { max_retries = 0 }
+      for option, value in pairs(given or {}) do
+        options[option] = value
+      end
+      local client = service.client(server, options)
+      local started = now()
+      local value, err = client.chatbots:list()
+      assert.is_true(now() - started < 3)
+      if not kind then
+        assert.truthy(value)
+        return
+      end
+      assert.is_nil(value)
+      assert.equal(kind, err.kind)
+      assert.equal(status, err.status)
+      assert.truthy(err.message:find(message), err.message)
+      assert.equal("GET", err.method)
+      assert.equal("/api/chatbots/", err.path)
+      assert.equal(1, err.attempts)
+      assert.equal(1, #server:log())
+      assert.truthy(tostring(err):find(err.message, 1, true))
+    end)
+  end
+
+  it("a refused connection names host and port", function()
+    local server = service.start()
+    local port = server.port
+    server:stop()
+    local client = maiagent.new({
+      api_key = "k", base_url = "http://127.0.0.1:" .. port, max_retries = 0,
+    })
+    local _, err = client.chatbots:list()
+    client:close()
+    assert.equal("connection", err.kind)
+    assert.truthy(err.message:find("127.0.0.1:" .. port, 1, true))
+    assert.is_true(err.retryable)
+  end)
+
+  it("an unknown host names it", function()
+    local client = maiagent.new({
+      api_key = "k", base_url = "https://no-such-host.invalid",
+      max_retries = 0,
+    })
+    local _, err = client.chatbots:list()
+    client:close()
+    assert.equal("connection", err.kind)
+    assert.truthy(err.message:find("no-such-host.invalid", 1, true))
+  end)
+
+  it("holds the raw body, without the key", function()
+    local server = service.start()
+    server:fault(text_status(500, "your key test-key is odd", "text/plain"))
+    local client = service.client(server, { max_retries = 0 })
+    local _, err = client.chatbots:list()
+    assert.equal("your key [redacted] is odd", err.body)
+    assert.is_nil(tostring(err):find("test-key", 1, true))
+  end)
+end)
+
+describe("a redirect", function()
+  after_each(service.check)
+
+  it("within the origin is followed for GET, with the key", function()
+    local server = service.start()
+    server:fault({ kind = "redirect", path = "chatbots/$",
+      location = "/api/embedding-models/" })
+    local client = service.client(server)
+    local models, _, response = client.chatbots:list()
+    assert.truthy(models[1].name)
+    assert.equal(1, response.attempts)
+    assert.is_true(server:log()[2].authorization_ok)
+  end)
+
+  it("to another origin never gets the key there", function()
+    local server, other = service.start(), service.start()
+    server:fault({ kind = "redirect", location = other.base_url .. "/x/" })
+    local client = service.client(server)
+    local _, err = client.chatbots:list()
+    assert.equal("http", err.kind)
+    assert.equal(0, #other:log())
+  end)
+
+  it("is not followed for a write", function()
+    local server = service.start()
+    server:fault({ kind = "redirect", location = "/api/chatbots/" })
+    local client = service.client(server)
+    local _, err = client.chatbots:update("x", { name = "y" })
+    assert.equal("http", err.kind)
+    assert.truthy(err.message:find("a write is never redirected", 1, true))
+    assert.equal(1, #server:log())
+  end)
+
+  it("that goes round in circles ends", function()
+    local server = service.start()
+    server:fault({ kind = "redirect", times = math.huge,
+      location = "/api/chatbots/" })
+    local client = service.client(server)
+    local _, err = client.chatbots:list()
+    assert.equal("http", err.kind)
+    assert.truthy(err.message:find("more than 5 redirects", 1, true))
+    assert.equal(6, #server:log())
+  end)
+end)
+
+local AT_ONCE = { ["Retry-After"] = "0" }
+
+describe("a retry", function()
+  after_each(service.check)
+
+  -- name, faults, the call, requests sent, error kind or nil
+  local function get(client)
+    return client.chatbots:list()
+  end
+  local function post(client)
+    return client:request("POST", "chatbots/batch/", { name = "x" })
+  end
+  local function delete(client)
+    return client.chatbots:delete("7d9b1a5e-0000-4000-8000-000000000000")
+  end
+  local busy = json_status(503, { detail = "busy" }, AT_ONCE)
+  local slow = json_status(429, { detail = "slow" }, AT_ONCE)
+  local broken = json_status(500, { detail = "broken" }, AT_ONCE)
+  local lost = { kind = "reset" }
+
+  local rows = {
+    { "GET after a 503", { busy }, get, 2 },
+    { "GET after a 500 and a 429", { broken, slow }, get, 3 },
+    { "GET no more than twice", { broken, broken, broken }, get, 3, "server" },
+    { "GET after a reset", { lost }, get, 2 },
+    { "POST after a 503 that says when", { busy }, post, 2, "http" },
+    { "POST after a 429", { slow }, post, 2, "http" },
+    { "POST not after a 500", { broken }, post, 1, "server" },
+    { "POST not after a reset", { lost }, post, 1, "connection" },
+    { "DELETE that got 500 and then 404 has succeeded", { broken }, delete, 2 },
+    { "DELETE that was reset and then got 404 has succeeded", { lost },
+      delete, 2 },
+    { "DELETE that got 429 and then 404 has not", { slow }, delete, 2,
+      "not_found" },
+    { "DELETE that got 404 at once has not", {}, delete, 1, "not_found" },
+  }
+
+  for _, row in ipairs(rows) do
+    local name, faults, call, sent, kind = unpack(row, 1, 5)
+    it(name, function()
+      local server = service.start()
+      for _, fault in ipairs(faults) do
+        server:fault(fault)
+      end
+      local value, err, response = call(service.client(server))
+      assert.equal(sent, #server:log())
+      if kind then
+        assert.is_nil(value)
+        assert.equal(kind, err.kind)
+        assert.equal(sent, err.attempts)
+      else
+        assert.truthy(value, tostring(err))
+        assert.equal(sent, response.attempts)
+      end
+    end)
+  end
+
+  it("sends the very same bytes again", function()
+    local server = service.start()
+    local applied = json_status(503, {}, AT_ONCE)
+    applied.apply = true -- so that the stand-in reads the body
+    server:fault(applied)
+    local client = service.client(server)
+    client.chatbots:create({ name = "機器人" })
+    local log = server:log()
+    assert.equal(2, #log)
+    assert.equal('{"name":"機器人"}', log[1].body)
+    assert.equal(log[1].body, log[2].body)
+  end)
+
+  it("is announced", function()
+    local server = service.start()
+    server:fault(busy)
+    local seen = {}
+    local client = service.client(server, {
+      on_retry = function(info)
+        seen[#seen + 1] = info
+      end,
+    })
+    client.chatbots:list()
+    assert.equal(1, #seen)
+    assert.equal(1, seen[1].attempt)
+    assert.equal(503, seen[1].status)
+    assert.equal(0, seen[1].delay)
+    assert.equal("chatbots.list", seen[1].operation)
+  end)
+
+  it("waits as long as Retry-After says", function()
+    local server = service.start()
+    server:fault(json_status(429, {}, { ["Retry-After"] = "1" }))
+    local client = service.client(server)
+    local started = now()
+    assert(client.chatbots:list())
+    local took = now() - started
+    assert.is_true(took >= 1 and took < 1.6, tostring(took))
+  end)
+
+  it("is not waited for beyond 120 s", function()
+    local server = service.start()
+    server:fault(json_status(429, {}, { ["Retry-After"] = "3600" }))
+    local _, err = service.client(server).chatbots:list()
+    assert.equal("rate_limit", err.kind)
+    assert.equal(3600, err.retry_after)
+    assert.equal(1, err.attempts)
+  end)
+
+  it("is not begun when the total time would be over", function()
+    local server = service.start()
+    server:fault(json_status(429, {}, { ["Retry-After"] = "5" }))
+    local client = service.client(server, { timeout = 2 })
+    local started = now()
+    local _, err = client.chatbots:list()
+    assert.equal("rate_limit", err.kind)
+    assert.is_true(now() - started < 1)
+  end)
+
+  it("can be forbidden for one call", function()
+    local server = service.start()
+    server:fault(busy)
+    local client = service.client(server)
+    local _, err = client.chatbots:list(nil, { max_retries = 0 })
+    assert.equal("server", err.kind)
+    assert.equal(1, #server:log())
+  end)
+
+  it("counts in the total time with all before it", function()
+    local server = service.start()
+    server:fault({ kind = "hang", times = math.huge })
+    local client = service.client(server, { timeout = 0.5 })
+    local started = now()
+    local _, err = client.chatbots:list()
+    local took = now() - started
+    assert.equal("timeout", err.kind)
+    assert.is_true(took >= 0.45 and took < 1.5, tostring(took))
+  end)
+end)
+
+describe("a request", function()
+  after_each(service.check)
+
+  it("carries the key, and says who sends it", function()
+    local server = service.start()
+    local client = service.client(server, { user_agent = "my-tool/2.0" })
+    assert(client.chatbots:list())
+    local headers = server:log()[1].headers
+    assert.equal("Api-Key test-key", headers.authorization)
+    assert.equal("application/json", headers.accept)
+    assert.truthy(headers["user-agent"]:find("^my%-tool/2%.0 maiagent%-lua/"))
+  end)
+
+  it("carries the client's and the call's headers", function()
+    local server = service.start()
+    local client =
+      service.client(server, { headers = { ["X-A"] = "1", ["X-B"] = "2" } })
+    assert(client.chatbots:list(nil, { headers = { ["x-b"] = "3" } }))
+    local headers = server:log()[1].headers
+    assert.equal("1", headers["x-a"])
+    assert.equal("3", headers["x-b"])
+  end)
+
+  local unsafe = {
+    { "a line break", { ["X-A"] = "1\r\nX-Evil: 2" } },
+    { "a zero byte", { ["X-A"] = "1\0" } },
+    { "a line break in a name", { ["X-A\n"] = "1" } },
+    { "an Authorization of its own", { authorization = "Bearer x" } },
+  }
+
+  for _, row in ipairs(unsafe) do
+    it("with " .. row[1] .. " in a header is not sent", function()
+      local server = service.start()
+      local client = service.client(server)
+      assert.has_error(function()
+        client.chatbots:list(nil, { headers = row[2] })
+      end)
+      assert.equal(0, #server:log())
+    end)
+  end
+
+  it("reuses its connection", function()
+    local server = service.start()
+    local client = service.client(server)
+    for i = 1, 5 do
+      local _, _, response = client.chatbots:list()
+      assert.equal(i > 1, response.timings.reused)
+    end
+    local connections = {}
+    for _, entry in ipairs(server:log()) do
+      connections[entry.connection] = true
+    end
+    assert.truthy(next(connections))
+    assert.is_nil(next(connections, (next(connections))))
+  end)
+
+  it("takes compressed answers", function()
+    local server = service.start()
+    server:fault({ kind = "gzip" })
+    local models = assert(service.client(server).embedding_models:list())
+    assert.truthy(models[1].id)
+  end)
+
+  it("is answered with status, headers, timings and attempts", function()
+    local server = service.start()
+    local _, _, response = service.client(server).chatbots:list()
+    assert.equal(200, response.status)
+    assert.equal(1, response.attempts)
+    assert.equal("application/json", response.headers["CONTENT-type"])
+    assert.is_nil(response.headers["X-None"])
+    for _, name in ipairs({ "dns", "connect", "tls", "first_byte", "total" }) do
+      assert.equal("number", type(response.timings[name]), name)
+    end
+    assert.is_true(response.timings.total >= response.timings.first_byte)
+  end)
+
+  it("is reported by on_event, without the key", function()
+    local server = service.start()
+    server:fault(json_status(503, {}, AT_ONCE))
+    local events = {}
+    local client = service.client(server, {
+      on_event = function(event)
+        events[#events + 1] = event
+      end,
+    })
+    for _ in client.knowledge_bases:each() do end
+    local types = {}
+    for i, event in ipairs(events) do
+      types[i] = event.type
+      assert.equal("knowledge_bases.list", event.operation)
+    end
+    assert.same({ "request", "response", "retry", "request", "response",
+      "page" }, types)
+    assert.equal("[redacted]", events[1].headers.authorization)
+    assert.equal(503, events[2].status)
+    assert.equal("number", type(events[5].timings.total))
+    assert.equal(0, events[6].items)
+  end)
+end)
+
+describe("an api_key function", function()
+  after_each(service.check)
+
+  it("is asked for every call", function()
+    local server = service.start()
+    local keys, i = { "wrong", "test-key" }, 0
+    local client = service.client(server, {
+      api_key = function()
+        i = i + 1
+        return keys[i]
+      end,
+    })
+    local _, err = client.chatbots:list()
+    assert.equal("authentication", err.kind)
+    assert(client.chatbots:list())
+  end)
+end)
