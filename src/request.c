@@ -22,9 +22,10 @@ static struct url_text text_of(const char *string) {
   return text;
 }
 
-static struct url_text url_of(const struct request *request) {
-  struct url_text url = {request->url.data, request->url.length};
-  return url;
+/* The bytes of a buffer, which has none at all before its first append. */
+static struct url_text text_in(const struct buffer *b) {
+  struct url_text text = {b->data ? b->data : "", b->length};
+  return text;
 }
 
 struct request *request_new(lua_State *L, const char *method) {
@@ -215,7 +216,8 @@ static int request_authorize(lua_State *L) {
     lua_pushstring(L, wrong);
     return request_refuse(L);
   }
-  if (url_parse(url_of(request), &own) || !url_same_origin(&own, &trusted)) {
+  if (url_parse(text_in(&request->url), &own) ||
+      !url_same_origin(&own, &trusted)) {
     lua_pushboolean(L, false);
     return 1;
   }
@@ -333,15 +335,16 @@ static int request_method(lua_State *L) {
 }
 
 static int request_url(lua_State *L) {
-  struct request *request = check(L);
-  lua_pushlstring(L, request->url.data, request->url.length);
+  struct url_text url = text_in(&check(L)->url);
+  lua_pushlstring(L, url.data, url.length);
   return 1;
 }
 
 static int request_body(lua_State *L) {
-  struct request *request = check(L);
+  const struct request *request = check(L);
+  struct url_text body = text_in(&request->body);
   if (request->has_body)
-    lua_pushlstring(L, request->body.data, request->body.length);
+    lua_pushlstring(L, body.data, body.length);
   else
     lua_pushnil(L);
   return 1;
@@ -368,10 +371,10 @@ static int request_headers(lua_State *L) {
 
 /* Ends before the query, which may hold the signature of a storage URL. */
 static int request_tostring(lua_State *L) {
-  struct request *request = check(L);
-  size_t length = request->url.data ? strcspn(request->url.data, "?") : 0;
+  const struct request *request = check(L);
+  const char *url = text_in(&request->url).data;
   lua_pushfstring(L, "%s: %s ", REQUEST_CLASS, request->method);
-  lua_pushlstring(L, request->url.data, length);
+  lua_pushlstring(L, url, strcspn(url, "?"));
   lua_concat(L, 2);
   return 1;
 }
