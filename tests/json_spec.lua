@@ -566,7 +566,7 @@ describe("beside other libraries", function()
     for _, name in ipairs(names) do
       set = set or os.setlocale(name, "numeric")
     end
-    if not set or ("%.1f"):format(0.5) ~= "0,5" then
+    if not set then
       return pending "no locale with a decimal comma is installed"
     end
     for _, value in ipairs { 0.5, -1234.25, 1e-7, 2.5e300, 0.1 + 0.2,
