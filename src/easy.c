@@ -65,7 +65,6 @@ void easy_set_always(CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 #if LIBCURL_VERSION_NUM >= 0x074000
   curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
@@ -78,6 +77,13 @@ void easy_set_always(CURL *easy) {
 #if LIBCURL_VERSION_NUM >= 0x075700
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
+}
+
+/* Where the connection cannot multiplex (plain http), a second request would
+** only wait for the whole of the first answer. */
+void easy_wait_for_multiplexing(CURL *easy, const char *url) {
+  bool secure = curl_strnequal(url, "https:", 6);
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, secure ? 1L : 0L);
 }
 
 bool easy_trust_system(CURL *easy) {

@@ -23,6 +23,9 @@ bool easy_ready(void);
 /* The settings of all exchanges. */
 void easy_set_always(CURL *easy);
 
+/* Lets a request to `url` wait for a connection that it can share. */
+void easy_wait_for_multiplexing(CURL *easy, const char *url);
+
 /* Trusts the system's certificates. True: `easy` looks into the hashed
 ** directory alone, and easy_trust_bundle may know a certificate more. */
 bool easy_trust_system(CURL *easy);

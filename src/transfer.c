@@ -262,6 +262,10 @@ static void settle(struct transfer *t, CURLcode code) {
   close_sink(t);
   if (code != CURLE_OK)
     explain(t, code);
+  else if (!t->head_done) /* libcurl takes what it got for an answer */
+    failure_set(&t->failure, FAILURE_CONNECTION,
+                "%s closed the connection before the end of its headers",
+                t->host);
   else
     copy_redirect(t);
 }
@@ -389,6 +393,7 @@ static bool set_options(struct transfer *t,
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect > 0 ? connect : 1L);
   curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, settings->max_speed);
   curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, settings->max_speed);
+  easy_wait_for_multiplexing(easy, t->request->url.data);
   return set_text(t, CURLOPT_URL, t->request->url.data) &&
          set_text(t, CURLOPT_PROXY, settings->proxy) &&
          set_text(t, CURLOPT_USERAGENT, settings->user_agent) &&

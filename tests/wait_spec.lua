@@ -1,0 +1,443 @@
+local core = require("maiagent.core")
+local service = require("tests.support.service")
+
+local now = core.now
+
+-- 5.1 cannot yield across pcall nor in a for-loop's iterator.
+local YIELDS_EVERYWHERE = pcall(coroutine.wrap(function()
+  assert(pcall(coroutine.yield))
+end))
+
+local function drive(client, server, enough)
+  local deadline = now() + 5
+  while not enough() do
+    assert.is_true(now() < deadline, "the tasks do not end")
+    client:step()
+    server:step(0.002, client)
+  end
+end
+
+describe("client:go", function()
+  after_each(service.check)
+
+  it("runs tasks side by side, driven by step", function()
+    local server = service.start()
+    server:fault({ kind = "delay", seconds = 0.2, times = 10 })
+    local client = service.client(server)
+    local finished, order = 0, {}
+    local started = now()
+    for i = 1, 10 do
+      client:go(function(number)
+        assert(client.chatbots:list())
+        finished = finished + 1
+        order[#order + 1] = number
+      end, i)
+    end
+    assert.equal(0, finished)
+    drive(client, server, function()
+      return finished == 10
+    end)
+    local took = now() - started
+    assert.is_true(took < 0.6, tostring(took))
+    assert.is_false(client:step())
+  end)
+
+  it("makes several calls in a task, and retries in it", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "status", status = 503, json = {},
+      headers = { ["Retry-After"] = "0.1" } })
+    local steps = {}
+    client:go(function()
+      steps[1] = assert(client.embedding_models:list())[1].id
+      steps[2] = assert(client.reranker_models:list())[1].id
+    end)
+    drive(client, server, function()
+      return steps[2]
+    end)
+    assert.equal(3, #server:log())
+  end)
+
+  it("is busy while something is under way, then not", function()
+    local server = service.start()
+    local client = service.client(server)
+    assert.is_false(client:step())
+    local done = false
+    client:go(function()
+      client.chatbots:list()
+      done = true
+    end)
+    assert.is_true(client:step())
+    drive(client, server, function()
+      return done
+    end)
+    assert.is_false(client:step())
+  end)
+
+  it("raises a task's error out of step, the others go on", function()
+    local server = service.start()
+    local client = service.client(server)
+    local other = false
+    client:go(function()
+      assert(client.chatbots:list())
+      error("task failed", 0)
+    end)
+    client:go(function()
+      assert(client.chatbots:list())
+      other = true
+    end)
+    local raised
+    drive(client, server, function()
+      local ok, message = pcall(client.step, client)
+      raised = raised or (not ok and message)
+      return raised and other
+    end)
+    assert.equal("task failed", raised)
+    assert.is_false(client:step())
+  end)
+
+  it("raises at close what no step was there to raise", function()
+    local server = service.start()
+    local client = service.client(server)
+    client:go(function()
+      error("unseen", 0)
+    end)
+    local ok, message = pcall(client.close, client)
+    assert.is_false(ok)
+    assert.equal("unseen", message)
+    client:close()
+  end)
+
+  it("gives a task's own yield one step", function()
+    local server = service.start()
+    local client = service.client(server)
+    local count = 0
+    client:go(function()
+      for _ = 1, 3 do
+        count = count + 1
+        coroutine.yield()
+      end
+    end)
+    assert.equal(1, count)
+    client:step()
+    assert.equal(2, count)
+    client:step()
+    client:step()
+    assert.equal(3, count)
+    assert.is_false(client:step())
+  end)
+
+  it("goes on while another call waits", function()
+    local server = service.start()
+    local client = service.client(server)
+    local finished = false
+    client:go(function()
+      assert(client.chatbots:list())
+      finished = true
+    end)
+    server:fault({ kind = "delay", seconds = 0.1, path = "embedding" })
+    assert(client.embedding_models:list())
+    assert.is_true(finished)
+  end)
+
+  it("starts tasks from within tasks", function()
+    local server = service.start()
+    local client = service.client(server)
+    local inner, outer = false, false
+    client:go(function()
+      client:go(function()
+        assert(client.chatbots:list())
+        inner = true
+      end)
+      assert(client.chatbots:list())
+      outer = true
+    end)
+    drive(client, server, function()
+      return inner and outer
+    end)
+  end)
+
+  it("pages in a task where the VM can yield in an iterator", function()
+    local server = service.start()
+    local client = service.client(server)
+    local ended = false
+    client:go(function()
+      local pager = client.embedding_models:each()
+      while pager:next() do end
+      if YIELDS_EVERYWHERE then
+        for model in client.embedding_models:each() do
+          assert(model.id)
+        end
+      end
+      ended = true
+    end)
+    drive(client, server, function()
+      return ended
+    end)
+  end)
+end)
+
+describe("client:gather", function()
+  after_each(service.check)
+
+  it("returns in order what came in any order", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "delay", seconds = 0.15, path = "embedding" })
+    local started = now()
+    local results, errors = client:gather({
+      function()
+        return client.embedding_models:list()
+      end,
+      function()
+        return client.reranker_models:list()
+      end,
+      function()
+        return "no request"
+      end,
+    })
+    assert.truthy(results[1][1].id)
+    assert.truthy(results[2][1].id)
+    assert.equal("no request", results[3])
+    assert.is_nil(errors)
+    assert.is_true(now() - started < 1)
+  end)
+
+  it("tells which failed", function()
+    local server = service.start()
+    local client = service.client(server)
+    local results, errors = client:gather({
+      function()
+        return client.chatbots:get("nowhere")
+      end,
+      function()
+        return false
+      end,
+    })
+    assert.is_nil(results[1])
+    assert.equal("not_found", errors[1].kind)
+    assert.is_false(results[2])
+    assert.is_nil(errors[2])
+  end)
+
+  it("raises what one raises and cancels the others", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "hang", path = "embedding" })
+    local started = now()
+    local ok, message = pcall(client.gather, client, {
+      function()
+        return client.embedding_models:list()
+      end,
+      function()
+        assert(client.reranker_models:list())
+        error("stop", 0)
+      end,
+    })
+    assert.is_false(ok)
+    assert.equal("stop", message)
+    assert.is_true(now() - started < 2)
+  end)
+
+  it("works inside a task and inside itself", function()
+    local server = service.start()
+    local client = service.client(server)
+    local results
+    client:go(function()
+      results = client:gather({
+        function()
+          return client:gather({
+            function()
+              return client.embedding_models:list()
+            end,
+          })[1]
+        end,
+        function()
+          return client.reranker_models:list()
+        end,
+      })
+    end)
+    drive(client, server, function()
+      return results
+    end)
+    assert.truthy(results[1][1].id)
+    assert.truthy(results[2][1].id)
+  end)
+
+  it("of nothing gives nothing", function()
+    local server = service.start()
+    assert.same({}, (service.client(server):gather({})))
+  end)
+end)
+
+describe("client:map", function()
+  after_each(service.check)
+
+  it("applies to every item, so many at a time", function()
+    local server = service.start()
+    local client = service.client(server)
+    local running, most = 0, 0
+    local list = {}
+    for i = 1, 20 do
+      list[i] = i
+    end
+    local results, errors = client:map(list, function(item, index)
+      running = running + 1
+      most = math.max(most, running)
+      assert(client.chatbots:list())
+      running = running - 1
+      return item * index
+    end, { concurrency = 4 })
+    assert.is_nil(errors)
+    assert.equal(4, most)
+    for i = 1, 20 do
+      assert.equal(i * i, results[i])
+    end
+  end)
+
+  it("tells which failed", function()
+    local server = service.start()
+    local client = service.client(server)
+    local results, errors = client:map({ "a", "b" }, function(id)
+      if id == "a" then
+        return client.chatbots:get(id)
+      end
+      return id
+    end)
+    assert.equal("not_found", errors[1].kind)
+    assert.equal("b", results[2])
+  end)
+end)
+
+describe("closing", function()
+  after_each(service.check)
+
+  it("cancels what is under way", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "hang" })
+    local err
+    client:go(function()
+      local _
+      _, err = client.chatbots:list()
+    end)
+    client:step()
+    client:close()
+    assert.equal("cancelled", err.kind)
+  end)
+
+  it("makes later calls fail as cancelled", function()
+    local server = service.start()
+    local client = service.client(server)
+    local copy = client:with({ timeout = 5 })
+    assert(client.chatbots:list())
+    client:close()
+    client:close()
+    for _, closed in ipairs({ client, copy }) do
+      local _, err = closed.chatbots:list()
+      assert.equal("cancelled", err.kind)
+      assert.truthy(err.message:find("closed", 1, true))
+    end
+  end)
+
+  it("before any request needs no libcurl", function()
+    local server = service.start()
+    service.client(server):close()
+  end)
+end)
+
+describe("an iterator left early", function()
+  after_each(service.check)
+
+  local function with_many(server)
+    local client = service.client(server)
+    local kb = assert(client.knowledge_bases:create({
+      name = "many",
+      embeddingModel = assert(client.embedding_models:list())[1].id,
+      rerankerModel = assert(client.reranker_models:list())[1].id,
+    }))
+    for i = 1, 30 do
+      assert(client.knowledge_bases.labels:create(kb.id, { name = "l" .. i }))
+    end
+    return client, kb.id
+  end
+
+  it("leaves no request running", function()
+    local server = service.start()
+    local client, id = with_many(server)
+    server:fault({ kind = "hang", path = "labels", after = 1,
+      times = math.huge })
+    for label in client.knowledge_bases.labels:each(id, { pageSize = 5 },
+      { prefetch = 3 })
+    do
+      assert.truthy(label.id)
+      break
+    end
+    collectgarbage()
+    collectgarbage()
+    for _ = 1, 20 do
+      client:step()
+      server:step(0.005)
+    end
+    assert.is_false(client:step())
+  end)
+
+  it("can be closed by hand", function()
+    local server = service.start()
+    local client, id = with_many(server)
+    local pager = client.knowledge_bases.labels:each(id, { pageSize = 5 })
+    assert.truthy(pager:next())
+    pager:close()
+    assert.is_nil(pager:next())
+  end)
+
+  it("has its pages in flight while the caller works", function()
+    local server = service.start()
+    local client, id = with_many(server)
+    server:fault({ kind = "delay", seconds = 0.1, path = "labels", after = 1,
+      times = math.huge })
+    local started, count = now(), 0
+    for _ in client.knowledge_bases.labels:each(id, { pageSize = 5 },
+      { prefetch = 5 })
+    do
+      count = count + 1
+    end
+    assert.equal(30, count)
+    local took = now() - started
+    assert.is_true(took < 0.35, tostring(took)) -- one by one: 0.5 s
+  end)
+end)
+
+describe("the descriptor", function()
+  after_each(service.check)
+
+  it("is readable when step has something to do, and only then", function()
+    local socket = require("socket")
+    local server = service.start()
+    local client = service.client(server)
+    if not client:fd() then
+      return -- no such descriptor on this platform
+    end
+    assert.equal(client:fd(), client:pollfd())
+    assert.equal(client:fd(), client:getfd())
+    assert.equal("r", client:events())
+    assert.is_false(client:dirty())
+    local done = false
+    client:go(function()
+      assert(client.chatbots:list())
+      done = true
+    end)
+    local wakes = 0
+    while not done do
+      local ready = socket.select({ client }, nil, 0)
+      if ready[client] then
+        wakes = wakes + 1
+        client:step()
+      end
+      server:step(0.001)
+    end
+    assert.is_true(wakes > 0 and wakes < 30, tostring(wakes))
+    local idle = socket.select({ client }, nil, 0)
+    assert.is_nil(idle[client])
+  end)
+end)
