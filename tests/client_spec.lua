@@ -1,0 +1,381 @@
+local maiagent = require("maiagent")
+local service = require("tests.support.service")
+
+local function knowledge_base(client, name)
+  return assert(client.knowledge_bases:create({
+    name = name or "Manuals",
+    embeddingModel = assert(client.embedding_models:list())[1].id,
+    rerankerModel = assert(client.reranker_models:list())[1].id,
+  }))
+end
+
+local function answer(server, body)
+  server:fault({
+    kind = "status",
+    status = 200,
+    body = body,
+    headers = { ["Content-Type"] = "application/json" },
+    apply = true,
+  })
+end
+
+local function last(server)
+  local log = server:log()
+  return log[#log]
+end
+
+describe("misuse", function()
+  after_each(service.check)
+
+  local function line()
+    return debug.getinfo(2, "l").currentline
+  end
+
+  -- name, what is done with a client, what the message says
+  local rows = {
+    { "an unknown resource", function(client)
+      return line(), client.chatbot
+    end, "client has no 'chatbot' (did you mean 'chatbots'?)" },
+    { "an unknown method", function(client)
+      return line(), client.chatbots.lst
+    end, "client.chatbots has no 'lst' (did you mean 'list'?)" },
+    { "an unknown resource below", function(client)
+      return line(), client.knowledge_bases.file
+    end, "client.knowledge_bases has no 'file' (did you mean 'files'?)" },
+    { "a dot for a colon", function(client)
+      return line(), client.chatbots.get("x")
+    end, "chatbots.get: called with a dot; write client.chatbots:get(…)" },
+    { "no id", function(client)
+      return line(), client.chatbots:get()
+    end, "chatbots.get: id expected, got nil" },
+    { "one id of two", function(client)
+      return line(), client.knowledge_bases.files:get("kb")
+    end, "knowledge_bases.files.get: id expected, got nil" },
+    { "an object for an id", function(client)
+      return line(), client.chatbots:get({ id = "x" })
+    end, "id expected, got table (did you mean obj.id?)" },
+    { "an empty id", function(client)
+      return line(), client.chatbots:get("")
+    end, "id must not be empty" },
+    { "an id that climbs", function(client)
+      return line(), client.chatbots:delete("..")
+    end, "id must not be . or .." },
+    { "params that are no table", function(client)
+      return line(), client.chatbots:create("name")
+    end, "params must be a table, got string" },
+    { "one argument too many", function(client)
+      return line(), client.chatbots:get("id", nil, nil, 5)
+    end, "chatbots.get: 4 arguments given; it takes id, params, options" },
+    { "an unknown option", function(client)
+      return line(), client.chatbots:list(nil, { timout = 5 })
+    end, "unknown option 'timout' (did you mean 'timeout'?)" },
+    { "a value JSON cannot hold", function(client)
+      return line(), client.chatbots:create({ name = { print } })
+    end, "params.name[1]: JSON has no function" },
+    { "invalid UTF-8", function(client)
+      return line(), client.chatbots:create({ name = "ab\255" })
+    end, "params.name: invalid UTF-8 at byte 3" },
+    { "a query value that is none", function(client)
+      return line(), client.chatbots:list({ page = print })
+    end, "params.page" },
+    { "each with a wrong id", function(client)
+      return line(), client.knowledge_bases.files:each("")
+    end, "must not be empty" },
+    { "pages with wrong params", function(client)
+      return line(), client.chatbots:pages(5)
+    end, "params must be a table, got number" },
+    { "all with an unknown option", function(client)
+      return line(), client.chatbots:all(nil, { prefech = 5 })
+    end, "did you mean 'prefetch'?" },
+    { "every FAQ deleted by accident", function(client)
+      return line(), client.knowledge_bases.faqs:batch_delete("kb", {})
+    end, "{ all = true }" },
+    { "every FAQ deleted by an empty list", function(client)
+      return line(), client.knowledge_bases.faqs:batch_delete("kb",
+        { ids = {} })
+    end, "{ all = true }" },
+    { "an unknown verb", function(client)
+      return line(), client:request("FETCH", "chatbots/")
+    end, "method must be GET" },
+    { "a URL of another host", function(client)
+      return line(), client:request("GET", "https://evil.example/")
+    end, "another origin" },
+    { "a path with a line break", function(client)
+      return line(), client:request("GET", "chatbots/\r\nX: y")
+    end, "client:request" },
+    { "an upload of nothing", function(client)
+      return line(), client.knowledge_bases.files:upload("kb")
+    end, "source must be a path" },
+    { "an upload without an id", function(client)
+      return line(), client.knowledge_bases.files:upload(nil, "x.pdf")
+    end, "knowledgeBasePk expected, got nil" },
+    { "an upload with an unknown field", function(client)
+      return line(), client.knowledge_bases.files:upload("kb", "x.pdf",
+        { label = {} })
+    end, "unknown params.label (did you mean 'labels'?)" },
+  }
+
+  for _, row in ipairs(rows) do
+    it("is told at the caller's line: " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      local defined = debug.getinfo(row[2], "S").linedefined
+      local ok, message = pcall(function()
+        local _ = { row[2](client) }
+      end)
+      assert.is_false(ok)
+      local place = "client_spec.lua:" .. (defined + 1) .. ": "
+      assert.truthy(message:find(place, 1, true), message)
+      assert.truthy(message:find(row[3], 1, true), message)
+      assert.equal(0, #server:log())
+    end)
+  end
+end)
+
+describe("values", function()
+  after_each(service.check)
+
+  it("null fields of objects are absent, those of lists stay", function()
+    local server = service.start()
+    answer(server, '{"a": null, "b": [1, null, 3], "c": {"d": null}}')
+    local value = assert(service.client(server):request("GET", "x/"))
+    assert.is_nil(value.a)
+    assert.equal(maiagent.null, value.b[2])
+    assert.equal(3, #value.b)
+    assert.is_nil(next(value.c))
+  end)
+
+  it("null is kept everywhere with null = 'keep'", function()
+    local server = service.start()
+    answer(server, '{"a": null, "c": {"d": null}}')
+    local client = service.client(server, { null = "keep" })
+    local value = assert(client:request("GET", "x/"))
+    assert.equal(maiagent.null, value.a)
+    assert.equal(maiagent.null, value.c.d)
+  end)
+
+  it("null is sent as null and clears a field", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    assert(client.knowledge_bases:update(kb.id, { description = "x" }))
+    assert(client.knowledge_bases:update(kb.id,
+      { description = maiagent.null }))
+    assert.equal('{"description":null}', last(server).body)
+    assert.is_nil(assert(client.knowledge_bases:get(kb.id)).description)
+  end)
+
+  it("an empty table is [] where the API says array, else {}", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local faq = assert(client.knowledge_bases.faqs:create(kb.id, {
+      question = "q", answer = "a", labels = {}, rawUserDefineMetadata = {},
+    }))
+    local body = last(server).body
+    assert.truthy(body:find('"labels":[]', 1, true))
+    assert.truthy(body:find('"rawUserDefineMetadata":{}', 1, true))
+    assert.same({}, faq.labels)
+  end)
+
+  it("an empty list fetched is an empty list sent", function()
+    local server = service.start()
+    local client = service.client(server)
+    answer(server, '{"tags": [], "more": {}}')
+    local value = assert(client:request("GET", "x/"))
+    client:request("POST", "x/", value)
+    local body = last(server).body
+    assert.truthy(body == '{"tags":[],"more":{}}'
+      or body == '{"more":{},"tags":[]}', body)
+  end)
+
+  it("integers come to the digit", function()
+    local server = service.start()
+    answer(server, '{"big": 9007199254740993, "small": 10}')
+    local value = assert(service.client(server):request("GET", "x/"))
+    local big = type(value.big) == "string" and value.big
+      or string.format("%d", value.big)
+    assert.equal("9007199254740993", big)
+    assert.equal("10", tostring(value.small))
+  end)
+
+  it("texts come byte for byte", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local name = "中文 \"quoted\" \\ \n\t\1 \226\128\168 😀"
+    local label = assert(client.knowledge_bases.labels:create(kb.id,
+      { name = name }))
+    assert.equal(name, label.name)
+    local got = assert(client.knowledge_bases.labels:get(kb.id, label.id))
+    assert.equal(name, got.name)
+  end)
+end)
+
+describe("ids and queries", function()
+  after_each(service.check)
+
+  it("ids are percent-encoded", function()
+    local server = service.start()
+    local client = service.client(server)
+    local _, err = client.chatbots:get("a/b?c=d e#中")
+    assert.equal("not_found", err.kind)
+    assert.equal("/api/chatbots/a%2Fb%3Fc%3Dd%20e%23%E4%B8%AD/",
+      err.path)
+    assert.equal("", last(server).query or "")
+  end)
+
+  it("params of GET are the query", function()
+    local server = service.start()
+    local client = service.client(server)
+    assert(client.chatbots:list({ pageSize = 5, query = "a&b=c 中" }))
+    assert.equal("pageSize=5&query=a%26b%3Dc%20%E4%B8%AD", last(server).query)
+  end)
+
+  it("options.query goes with a body", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    client.knowledge_bases.files:create(kb.id, { files = {} },
+      { query = { page = 2 } })
+    assert.equal("page=2", last(server).query)
+    assert.equal('{"files":[]}', last(server).body)
+  end)
+end)
+
+describe("base_url", function()
+  after_each(service.check)
+
+  it("with /api/v1/ serves every operation from there", function()
+    local server = service.start()
+    local client = service.client(server,
+      { base_url = server.base_url .. "/api/v1/" })
+    assert(client.chatbots:list())
+    assert.equal("/api/v1/chatbots/", last(server).path)
+    assert(client.uploads:presign({ filename = "a.txt", fileSize = 1,
+      modelName = "attachment", fieldName = "file" }))
+    assert.equal("/api/v1/upload-presigned-url/", last(server).path)
+  end)
+
+  it("by default sends presign to /api/v1/, where it is documented",
+    function()
+      local server = service.start()
+      assert(service.client(server).uploads:presign({ filename = "a.txt",
+        fileSize = 1, modelName = "attachment", fieldName = "file" }))
+      assert.equal("/api/v1/upload-presigned-url/", last(server).path)
+    end)
+end)
+
+describe("client:request", function()
+  after_each(service.check)
+
+  -- name, path, what the server sees
+  local rows = {
+    { "a path below the base", "chatbots/", "/api/chatbots/" },
+    { "a path from the root", "/api/v1/chatbots/", "/api/v1/chatbots/" },
+  }
+
+  for _, row in ipairs(rows) do
+    it("takes " .. row[1], function()
+      local server = service.start()
+      local page, _, response =
+        service.client(server):request("get", row[2], { pageSize = 3 })
+      assert.equal(0, page.count)
+      assert.equal(200, response.status)
+      assert.equal(row[3], last(server).path)
+      assert.equal("pageSize=3", last(server).query)
+    end)
+  end
+
+  it("takes a whole URL of the same origin", function()
+    local server = service.start()
+    local client = service.client(server)
+    assert(client:request("GET", server.base_url .. "/api/chatbots/?page=1"))
+    assert.equal("page=1", last(server).query)
+  end)
+
+  it("sends a body, gives true for 204 and text for other types", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local path = "knowledge-bases/" .. kb.id .. "/"
+    local changed = assert(client:request("PATCH", path, { name = "new" }))
+    assert.equal("new", changed.name)
+    assert.is_true(client:request("DELETE", path))
+    server:fault({ kind = "status", status = 200, body = "plain",
+      headers = { ["Content-Type"] = "text/plain" } })
+    assert.equal("plain", (client:request("GET", "x/")))
+  end)
+end)
+
+describe("client:with", function()
+  after_each(service.check)
+
+  it("shares the connections", function()
+    local server = service.start()
+    local client = service.client(server)
+    assert(client.chatbots:list())
+    local copy = client:with({ headers = { ["X-Copy"] = "1" } })
+    assert(copy.chatbots:list())
+    assert(client.chatbots:list())
+    local log = server:log()
+    assert.equal(log[1].connection, log[2].connection)
+    assert.equal("1", log[2].headers["x-copy"])
+    assert.is_nil(log[3].headers["x-copy"])
+  end)
+
+  it("may have another key", function()
+    local server = service.start()
+    local client = service.client(server)
+    local _, err = client:with({ api_key = "wrong" }).chatbots:list()
+    assert.equal("authentication", err.kind)
+    assert(client.chatbots:list())
+  end)
+end)
+
+describe("dangerous calls", function()
+  after_each(service.check)
+
+  it("delete every FAQ only where that is written out", function()
+    local server = service.start()
+    local client = service.client(server)
+    local faqs, kb = client.knowledge_bases.faqs, knowledge_base(client)
+    for i = 1, 3 do
+      assert(faqs:create(kb.id, { question = "q" .. i, answer = "a" }))
+    end
+    local first = assert(faqs:list(kb.id)).results[1]
+    assert.is_true(faqs:batch_delete(kb.id, { ids = { first.id } }))
+    assert.equal(2, assert(faqs:list(kb.id)).count)
+    assert.is_true(faqs:batch_delete(kb.id, nil, { all = true }))
+    assert.equal(0, assert(faqs:list(kb.id)).count)
+  end)
+end)
+
+describe("maiagent.assert", function()
+  it("gives its arguments back", function()
+    assert.same({ 1, 2, 3 }, { maiagent.assert(1, 2, 3) })
+  end)
+
+  it("raises the error itself, on every VM", function()
+    local server = service.start()
+    local client = service.client(server)
+    local ok, err = pcall(function()
+      maiagent.assert(client.chatbots:get("nowhere"))
+    end)
+    assert.is_false(ok)
+    assert.equal("not_found", err.kind)
+    assert.is_true(maiagent.is_error(err))
+    service.check()
+  end)
+end)
+
+describe("printing", function()
+  it("a client shows where it goes, and no key", function()
+    local client = maiagent.new({ api_key = "prefix.SECRET" })
+    assert.equal("maiagent.client (https://api.maiagent.ai/api/)",
+      tostring(client))
+    assert.equal("maiagent resource knowledge_bases.files",
+      tostring(client.knowledge_bases.files))
+    client:close()
+  end)
+end)
