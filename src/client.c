@@ -116,7 +116,6 @@ static int client_start(lua_State *L) {
   if (transfer_start(&exchange->transfer, &client->loop, request, &settings))
     return 1;
   const struct failure *failure = &exchange->transfer.failure;
-  exchange_release(exchange);
   if (failure->kind == FAILURE_MEMORY)
     return luaL_error(L, "%s", failure->message);
   lua_pushnil(L);

@@ -32,8 +32,7 @@ struct exchange *exchange_new(lua_State *L, int client, int request) {
   memset(exchange, 0, sizeof *exchange);
   luaL_getmetatable(L, EXCHANGE_CLASS);
   lua_setmetatable(L, -2);
-  exchange->live = live_get(L);
-  exchange->live->exchanges++;
+  exchange->transfer.under_way = &live_get(L)->exchanges;
   lua_insert(L, -2); /* exchange, what it keeps alive */
   lua_setuservalue(L, -2);
   return exchange;
@@ -45,15 +44,8 @@ void exchange_push_failure(lua_State *L, const struct exchange *exchange) {
   lua_pushstring(L, failure->message);
 }
 
-void exchange_release(struct exchange *exchange) {
-  transfer_close(&exchange->transfer);
-  if (exchange->live)
-    exchange->live->exchanges--;
-  exchange->live = NULL;
-}
-
 static int exchange_close(lua_State *L) {
-  exchange_release(check(L));
+  transfer_close(&check(L)->transfer);
   return 0;
 }
 

@@ -7,14 +7,14 @@
 #include "compat.h"
 #include "transfer.h"
 
-/* Open objects of one Lua state. */
+/* What is open in one Lua state: clients that were not closed, and exchanges
+** under way. */
 struct live {
   int clients, exchanges;
 };
 
 struct exchange {
   struct transfer transfer;
-  struct live *live; /* NULL once closed */
 };
 
 /* [-0, +0, e] the counters of this Lua state; the registry keeps them. */
@@ -26,9 +26,6 @@ void exchange_register(lua_State *L);
 /* [-0, +1, e] an exchange, not yet started, that keeps the client and the
 ** request at these (absolute) indices alive. */
 struct exchange *exchange_new(lua_State *L, int client, int request);
-
-/* Cancels what is under way and releases everything; may run twice. */
-void exchange_release(struct exchange *exchange);
 
 /* [-0, +2, e] pushes kind and message of the exchange's failure. */
 void exchange_push_failure(lua_State *L, const struct exchange *exchange);

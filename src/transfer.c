@@ -242,7 +242,12 @@ static bool try_bundle(struct transfer *t) {
   return true;
 }
 
-static void release_request(struct transfer *t) {
+/* Releases what is only needed under way. */
+static void finish(struct transfer *t) {
+  if (t->started && !t->finished)
+    (*t->under_way)--;
+  t->finished = true;
+  close_sink(t);
   curl_slist_free_all(t->headers);
   t->headers = NULL;
   form_free(&t->form);
@@ -259,7 +264,6 @@ static void settle(struct transfer *t, CURLcode code) {
 #endif
   if (t->bundled && !is_untrusted(code))
     t->member.loop->bundle = true;
-  close_sink(t);
   if (code != CURLE_OK)
     explain(t, code);
   else if (!t->head_done) /* libcurl takes what it got for an answer */
@@ -283,9 +287,7 @@ static bool on_end(struct loop_member *member, enum loop_end how,
     failure_set(&t->failure, FAILURE_CANCELLED,
                 "this process was forked from the one that waits for %s",
                 t->host);
-  close_sink(t);
-  release_request(t);
-  t->finished = true;
+  finish(t);
   return false;
 }
 
@@ -431,6 +433,8 @@ bool transfer_start(struct transfer *t, struct loop *loop,
   t->member.ended = on_end;
   if (loop_open(loop) && prepare(t, loop, settings) &&
       loop_join(loop, &t->member)) {
+    t->started = true;
+    (*t->under_way)++;
     loop_kick(loop);
     return true;
   }
@@ -458,10 +462,8 @@ void transfer_close(struct transfer *t) {
   t->member.easy = NULL;
   if (!t->finished)
     failure_set(&t->failure, FAILURE_CANCELLED, "the request was cancelled");
-  close_sink(t);
-  release_request(t);
+  finish(t);
   release_reply(t);
-  t->finished = true;
 }
 
 int transfer_status(const struct transfer *t) {

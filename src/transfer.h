@@ -45,6 +45,7 @@ struct transfer_timings {
 struct transfer {
   struct loop_member member; /* first, so that one is the other */
   const struct request *request;
+  int *under_way; /* counts the transfers that are; set before the start */
   struct failure failure;
   struct curl_slist *headers;
   struct form form;
@@ -59,7 +60,8 @@ struct transfer {
   struct transfer_timings timings;
   int status; /* of the last reply; it counts once head_done is true */
   int sink;   /* the open file, if sink_open */
-  bool sink_open, finished, sent, head_done, stream, paused, idempotent;
+  bool started, finished, sink_open, sent, head_done, stream, paused,
+      idempotent;
   bool second_trust; /* the bundle may know a certificate more */
   bool bundled;      /* … and was asked */
   char host[FAILURE_HOST];

@@ -1,0 +1,667 @@
+local core = require("maiagent.core")
+local http = require("maiagent.http")
+local raw_server = require("tests.support.raw_server")
+local socket = require("socket")
+
+local reply, run = raw_server.reply, raw_server.run
+
+local client, servers, files
+
+before_each(function()
+  client, servers, files = http.client(), {}, {}
+end)
+
+after_each(function()
+  client:close()
+  client = nil
+  for _, server in ipairs(servers) do
+    server:stop()
+  end
+  for _, path in ipairs(files) do
+    os.remove(path)
+  end
+  collectgarbage()
+  collectgarbage()
+  local clients, exchanges = http.live()
+  assert.equal(0, clients)
+  assert.equal(0, exchanges)
+end)
+
+local function serve(answer)
+  local server = raw_server.start(answer)
+  servers[#servers + 1] = server
+  return server
+end
+
+local function temporary(content)
+  local path = os.tmpname()
+  files[#files + 1] = path
+  local file = assert(io.open(path, "wb"))
+  file:write(content or "")
+  file:close()
+  return path
+end
+
+local function content_of(path)
+  local file = assert(io.open(path, "rb"))
+  local content = file:read("*a")
+  file:close()
+  return content
+end
+
+local function start(server, method, extra, settings)
+  local url = server.url .. "/path?secret=query"
+  local request = assert(core.request(method or "GET", url, extra))
+  return assert(client:start(request, settings))
+end
+
+-- Sends a request and waits for the whole answer.
+local function exchange(answer, method, extra, settings)
+  local server = serve(answer)
+  local x = start(server, method, extra, settings)
+  run(client, x, server)
+  return x, server
+end
+
+local function parts(...)
+  return { parts = { ... } }
+end
+
+describe("a reply", function()
+  it("is status, headers and body", function()
+    local x = exchange(reply("hello\0world", 201, "X-One: 1\r\n"))
+    assert.is_nil(x:failure())
+    assert.equal(201, x:status())
+    assert.same({ ["x-one"] = "1", ["content-length"] = "11" }, x:headers())
+    assert.equal("hello\0world", x:body())
+  end)
+
+  it("gives its body away once", function()
+    local x = exchange(reply("hello"))
+    assert.equal("hello", x:body())
+    assert.equal("", x:body())
+    assert.equal(200, x:status())
+  end)
+
+  it("tells nothing before it is there", function()
+    local server = serve(function() end)
+    local x = start(server)
+    run(client, function() return #server.requests == 1 end, server)
+    assert.is_false(x:done())
+    assert.is_nil(x:status())
+    assert.same({}, x:headers())
+    assert.is_nil(x:header("date"))
+    assert.is_nil(x:failure())
+    assert.equal("", x:body())
+    assert.is_nil(x:redirect())
+  end)
+
+  it("joins headers that come more than once", function()
+    local x = exchange(reply("", 200, "A: 1\r\nB:  2 \r\na:3\r\nEmpty:\r\n"))
+    assert.equal("1, 3", x:headers().a)
+    assert.equal("1, 3", x:header("A"))
+    assert.equal("2", x:header("b"))
+    assert.equal("", x:header("empty"))
+    assert.is_nil(x:header("c"))
+  end)
+
+  it("has the headers of the final answer alone", function()
+    local early = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    local x = exchange(early .. reply("ok", 200, "A: 1\r\n"))
+    assert.equal(200, x:status())
+    assert.same({ a = "1", ["content-length"] = "2" }, x:headers())
+  end)
+
+  it("has no trailers among its headers", function()
+    local x = exchange("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. "3\r\nabc\r\n2\r\nde\r\n0\r\nLate: 1\r\n\r\n")
+    assert.equal("abcde", x:body())
+    assert.is_nil(x:header("late"))
+  end)
+
+  it("says where a redirect points, and does not go there", function()
+    local x, server = exchange(reply("", 302, "Location: /there?a=b\r\n"))
+    assert.equal(302, x:status())
+    assert.equal(server.url .. "/there?a=b", x:redirect())
+    assert.equal(1, #server.requests)
+  end)
+
+  it("may have no body", function()
+    for _, answer in ipairs({ reply(""), "HTTP/1.1 204 No Content\r\n\r\n" }) do
+      local x = exchange(answer)
+      assert.is_nil(x:failure())
+      assert.equal("", x:body())
+    end
+  end)
+
+  it("of HEAD has none, whatever its length says", function()
+    local x = exchange("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", "HEAD")
+    assert.is_nil(x:failure())
+    assert.equal("999", x:header("content-length"))
+    assert.equal("", x:body())
+  end)
+
+  it("takes no more than it may", function()
+    local settings = { reply_limit = 1000 }
+    local x = exchange(reply(("x"):rep(1001)), "GET", nil, settings)
+    local kind, message = x:failure()
+    assert.equal("decode", kind)
+    assert.equal(
+      "the reply is larger than the limit of 1000 bytes (limits.reply)",
+      message)
+    x = exchange(reply(("x"):rep(1000)), "GET", nil, settings)
+    assert.is_nil(x:failure())
+    assert.equal(1000, #x:body())
+  end)
+
+  it("takes no more headers than it may", function()
+    local many = ("X-Pad: 0123456789\r\n"):rep(100)
+    local x = exchange(reply("", 200, many), "GET", nil, { header_limit = 999 })
+    local kind, message = x:failure()
+    assert.equal("decode", kind)
+    assert.matches("the headers of the reply are larger than the limit of "
+      .. "999 bytes", message, 1, true)
+  end)
+
+  it("is decompressed where that was asked for", function()
+    local found, zlib = pcall(require, "zlib")
+    if not found then
+      return pending("needs lua-zlib")
+    end
+    local text = ("compressible "):rep(100)
+    local packed = zlib.deflate(9, 31)(text, "finish")
+    local server = serve(function(connection, request)
+      assert.matches("\r\nAccept%-Encoding: [^\r]*gzip", request.head)
+      connection:send(reply(packed, 200, "Content-Encoding: gzip\r\n"))
+    end)
+    local x = start(server, "GET", nil, { compressed = true })
+    run(client, x, server)
+    assert.equal(text, x:body())
+    local limited =
+      start(server, "GET", nil, { compressed = true, reply_limit = #text - 1 })
+    run(client, limited, server)
+    assert.equal("decode", (limited:failure()))
+  end)
+end)
+
+describe("a request", function()
+  local rows = {
+    { "GET", nil, "" },
+    { "DELETE", nil, "" },
+    { "POST", nil, "", "0" },
+    { "PUT", nil, "", "0" },
+    { "POST", "{\0}", "{\0}", "3" },
+    { "PUT", "{}", "{}", "2" },
+    { "PATCH", "[1]", "[1]", "3" },
+    { "DELETE", "{}", "{}", "2" },
+  }
+  for _, row in ipairs(rows) do
+    local method, body, expected, length = row[1], row[2], row[3], row[4]
+    it(method .. (body and " with a body" or ""), function()
+      local extra = body and { body = body, type = "application/json" }
+      local x, server = exchange(reply("ok"), method, extra)
+      assert.is_nil(x:failure())
+      local request = server.requests[1]
+      local head = request.head:lower()
+      assert.equal(method, request.method)
+      assert.equal("/path?secret=query", request.path)
+      assert.equal(expected, request.body)
+      assert.equal(length, head:match("\r\ncontent%-length: (%d+)"))
+      assert.equal(body and "application/json" or nil,
+        head:match("\r\ncontent%-type: ([^\r]+)"))
+      assert.is_nil(head:find("\r\nexpect:", 1, true))
+      assert.is_nil(head:find("\r\ntransfer-encoding:", 1, true))
+      assert.is_nil(head:find("\r\naccept-encoding:", 1, true))
+    end)
+  end
+
+  it("carries its headers, and who sends it", function()
+    local server = serve(reply("ok"))
+    local request = assert(core.request("GET", server.url .. "/"))
+    assert(request:set("X-Custom", "a b"))
+    assert(request:set("X-Empty", ""))
+    local x = assert(client:start(request, { user_agent = "spec/1" }))
+    run(client, x, server)
+    local head = server.requests[1].head
+    assert.matches("\r\nX-Custom: a b\r\n", head, 1, true)
+    assert.matches("\r\nX-Empty:\r\n", head, 1, true)
+    assert.matches("\r\nUser-Agent: spec/1\r\n", head, 1, true)
+  end)
+
+  it("can be sent again with the same bytes", function()
+    local server = serve(reply("ok"))
+    local request =
+      assert(core.request("POST", server.url, { body = "again" }))
+    for i = 1, 3 do
+      local x = assert(client:start(request))
+      run(client, x, server)
+      assert.equal("again", server.requests[i].body)
+    end
+  end)
+
+  it("of some megabytes arrives whole", function()
+    local body = ("0123456789abcdef"):rep(200000)
+    local x, server = exchange(reply("ok"), "POST", { body = body })
+    assert.is_nil(x:failure())
+    assert.is_true(server.requests[1].body == body)
+    local sent, total = x:progress()
+    assert.same({ #body, #body }, { sent, total })
+  end)
+
+  it("raises when its settings are not what they should be", function()
+    local request = assert(core.request("GET", "http://127.0.0.1:1/"))
+    local rows_of_misuse = {
+      { { connect = "soon" }, "connect: number expected" },
+      { { reply_limit = -1 }, "reply_limit: must not be negative" },
+      { { connect = 0 / 0 }, "connect: must not be negative" },
+      { { path = 1 }, "path: string expected" },
+      { { ca_file = "a\0b" }, "ca_file: contains a zero byte" },
+    }
+    for _, row in ipairs(rows_of_misuse) do
+      assert.error_matches(function()
+        client:start(request, row[1])
+      end, row[2])
+    end
+    assert.has_error(function() client:start({}) end)
+    assert.has_error(function() client.start(request, request) end)
+  end)
+end)
+
+describe("a form", function()
+  local function body_of(server)
+    return server.requests[1].body
+  end
+
+  it("has its parts in order, files streamed", function()
+    local content = ("line\r\n\0"):rep(100000)
+    local path = temporary(content)
+    local x, server = exchange(reply("ok"), "POST", parts(
+      { name = "key", value = "a b" },
+      { name = "note", value = "" },
+      { name = "file", path = path, filename = "ü \"x\".pdf",
+        type = "application/pdf" }))
+    assert.is_nil(x:failure())
+    local body = body_of(server)
+    local key = body:find('name="key"\r\n\r\na b\r\n', 1, true)
+    local note = body:find('name="note"\r\n\r\n\r\n', 1, true)
+    local file = body:find('name="file"; filename="ü %22x%22.pdf"\r\n'
+      .. "Content-Type: application/pdf\r\n\r\n" .. content, 1, true)
+    assert.is_true(key < note and note < file)
+    assert.matches("\r\nContent-Length: " .. #body .. "\r\n",
+      server.requests[1].head, 1, true)
+    local sent, total = x:progress()
+    assert.same({ #body, #body }, { sent, total })
+  end)
+
+  it("takes a file's bytes from memory too", function()
+    local _, server = exchange(reply("ok"), "POST",
+      parts({ name = "file", value = "a\0b", filename = "x.bin" }))
+    assert.matches('name="file"; filename="x.bin"', body_of(server), 1, true)
+    assert.is_truthy(body_of(server):find("\r\n\r\na\0b\r\n", 1, true))
+  end)
+
+  it("takes an empty file", function()
+    local x, server = exchange(reply("ok"), "POST",
+      parts({ name = "file", path = temporary(), filename = "x" }))
+    assert.is_nil(x:failure())
+    assert.matches("\r\n\r\n\r\n--", body_of(server), 1, true)
+  end)
+
+  local unusable = {
+    { "is not there", "/nonexistent/x.pdf", "No such file or directory" },
+    { "is a directory", "/tmp", "Is a directory" },
+    { "has no size", "/dev/zero", "Illegal seek" },
+  }
+  for _, row in ipairs(unusable) do
+    it("is not sent when a file " .. row[1], function()
+      local server = serve(reply("ok"))
+      local request = assert(core.request("POST", server.url,
+        parts({ name = "file", path = row[2], filename = "x" })))
+      local x, kind, message = client:start(request)
+      server:step()
+      assert.is_nil(x)
+      assert.equal("file", kind)
+      assert.equal(row[2] .. ": " .. row[3], message)
+      assert.equal(0, server.accepted)
+    end)
+  end
+
+  local function change_while_sending(size, change)
+    local path = temporary(("x"):rep(size))
+    local server = serve(reply("ok"))
+    server.refusing = true
+    local x = start(server, "POST",
+      parts({ name = "file", path = path, filename = "x" }))
+    for _ = 1, 5 do
+      client:poll(1)
+      client:step()
+    end
+    change(path)
+    server.refusing = false
+    run(client, x, server)
+    local kind, message = x:failure()
+    assert.equal("file", kind)
+    assert.equal(path .. ": changed while it was sent", message)
+  end
+
+  it("fails when a file shrinks meanwhile", function()
+    change_while_sending(2 ^ 24, function(path)
+      assert(io.open(path, "wb")):close()
+    end)
+  end)
+
+  it("fails when a file grows meanwhile", function()
+    change_while_sending(2 ^ 24, function(path)
+      local file = assert(io.open(path, "ab"))
+      file:write("more")
+      file:close()
+    end)
+  end)
+end)
+
+describe("a body that goes into a file", function()
+  it("is there whole when the exchange is done", function()
+    local text = ("0123456789"):rep(100000)
+    local path = temporary("what was there before")
+    local settings = { path = path, reply_limit = 9 }
+    local x = exchange(reply(text), "GET", nil, settings)
+    assert.is_nil(x:failure())
+    assert.equal("", x:body())
+    assert.is_true(content_of(path) == text)
+    assert.same({ #text, #text }, { select(3, x:progress()) })
+  end)
+
+  it("makes an empty file of an empty body", function()
+    local path = temporary("before")
+    exchange(reply(""), "GET", nil, { path = path })
+    assert.equal("", content_of(path))
+  end)
+
+  it("stays in memory when the answer is an error", function()
+    local path = temporary("before")
+    local x = exchange(reply("sorry", 404), "GET", nil, { path = path })
+    assert.equal(404, x:status())
+    assert.equal("sorry", x:body())
+    assert.equal("before", content_of(path))
+  end)
+
+  it("fails where no file can be made", function()
+    local path = "/nonexistent/file"
+    local x = exchange(reply("text"), "GET", nil, { path = path })
+    local kind, message = x:failure()
+    assert.equal("file", kind)
+    assert.equal(path .. ": No such file or directory", message)
+  end)
+
+  it("fails where there is no room", function()
+    if not io.open("/dev/full") then
+      return pending("needs /dev/full")
+    end
+    local x = exchange(reply("text"), "GET", nil, { path = "/dev/full" })
+    local kind, message = x:failure()
+    assert.equal("file", kind)
+    assert.equal("/dev/full: No space left on device", message)
+  end)
+end)
+
+describe("a stream", function()
+  local HEAD = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+  it("is read as it comes", function()
+    local connection
+    local server = serve(function(from)
+      connection = from
+      from:send(HEAD)
+    end)
+    local x = start(server, "GET", nil, { stream = true })
+    run(client, function() return x:status() end, server)
+    assert.is_nil(x:read())
+    local chunk
+    local function arrived()
+      chunk = x:read()
+      return chunk
+    end
+    for _, text in ipairs({ "one", "two" }) do
+      connection:send("3\r\n" .. text .. "\r\n")
+      run(client, arrived, server)
+      assert.equal(text, chunk)
+      assert.is_false(x:done())
+    end
+    connection:send("0\r\n\r\n")
+    run(client, x, server)
+    assert.is_nil(x:read())
+    assert.is_nil(x:failure())
+  end)
+
+  it("lets the server wait for a slow reader", function()
+    local size = 16 * 2 ^ 20
+    local server = serve(reply(("x"):rep(size)))
+    local x = start(server, "GET", nil, { stream = true })
+    run(client, function() return select(3, x:progress()) >= 2 ^ 20 end, server)
+    for _ = 1, 200 do
+      server:step()
+      client:step()
+    end
+    local received = select(3, x:progress())
+    assert.is_true(received < 4 * 2 ^ 20)
+    assert.is_false(x:done())
+    assert.equal(0, x:idle())
+    local total, largest = 0, 0
+    run(client, function()
+      local chunk = x:read() or ""
+      total, largest = total + #chunk, math.max(largest, #chunk)
+      return x:done()
+    end, server)
+    total = total + #(x:read() or "")
+    assert.is_nil(x:failure())
+    assert.equal(size, total)
+    assert.is_true(largest < 2 * 2 ^ 20)
+  end)
+end)
+
+describe("a failure", function()
+  it("to connect", function()
+    local server = serve("")
+    server:stop()
+    local x = start(server)
+    run(client, x)
+    local kind, message, code = x:failure()
+    assert.equal("connection", kind)
+    assert.matches("could not connect to " .. server.host
+      .. ": Connection refused", message, 1, true)
+    assert.equal(7, code)
+    assert.is_false(x:sent())
+    assert.is_nil(x:status())
+    assert.equal(0, x:idle())
+  end)
+
+  it("to find the host", function()
+    local request = assert(core.request("GET", "http://no-such-host.invalid/"))
+    local x = assert(client:start(request))
+    run(client, x)
+    local kind, message = x:failure()
+    assert.equal("connection", kind)
+    assert.matches("no-such-host.invalid:80 could not be resolved", message, 1,
+      true)
+    assert.is_false(x:sent())
+  end)
+
+  it("to connect in time", function()
+    -- Nobody accepts, and the queue of those who wait is soon full.
+    local listener = assert(socket.bind("127.0.0.1", 0, 0))
+    local host = "127.0.0.1:" .. select(2, listener:getsockname())
+    local server = { url = "http://" .. host, host = host }
+    local fillers = {}
+    for i = 1, 4 do
+      fillers[i] = socket.tcp()
+      fillers[i]:settimeout(0)
+      fillers[i]:connect(host:match("(.*):(.*)"))
+    end
+    local x = start(server, "GET", nil, { connect = 0.1 })
+    run(client, x)
+    local kind, message = x:failure()
+    assert.equal("timeout", kind)
+    assert.equal("no connection to " .. server.host
+      .. " within 0.1 s (timeout.connect)", message)
+    assert.is_false(x:sent())
+    for _, filler in ipairs(fillers) do
+      filler:close()
+    end
+    listener:close()
+  end)
+
+  local function closing(bytes, reset)
+    return function(connection)
+      connection:send(bytes)
+      connection:close(reset)
+    end
+  end
+  local cut = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789"
+  local chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"
+  local damaged = reply("no gzip", 200, "Content-Encoding: gzip\r\n")
+  local rows = {
+    { "an empty answer", closing(""), "connection",
+      "closed the connection without an answer" },
+    { "a reset", closing("", true), "connection", "Connection reset by peer" },
+    { "a cut body", closing(cut), "connection",
+      "the connection was closed after 10 of 100 bytes" },
+    { "a cut chunk", closing(chunked), "connection",
+      "the connection was closed after 2 bytes, before the end of the reply" },
+    { "something else than HTTP", closing("SSH-2.0-x\r\n\r\n"), "connection",
+      "did not answer with HTTP" },
+    { "half a header", closing("HTTP/1.1 200 OK\r\nConte"), "connection",
+      "closed the connection before the end of its headers" },
+    { "damaged compression", damaged, "decode", "encoding it claims" },
+  }
+  for _, row in ipairs(rows) do
+    it("of " .. row[1], function()
+      local x, server = exchange(row[2], "GET", nil, { compressed = true })
+      local kind, message = x:failure()
+      assert.equal(row[3], kind)
+      assert.matches(row[4], message, 1, true)
+      assert.matches(server.host, message, 1, true)
+      assert.is_nil(message:find("secret", 1, true))
+      assert.is_true(x:sent())
+    end)
+  end
+
+  it("is what closing makes of an exchange under way", function()
+    local server = serve(function() end)
+    local x = start(server)
+    run(client, function() return #server.requests == 1 end, server)
+    x:close()
+    x:close()
+    assert.is_true(x:done())
+    assert.same({ "cancelled", "the request was cancelled", 0 },
+      { x:failure() })
+    assert.equal("", x:body())
+    assert.is_nil(x:read())
+    assert.is_nil(x:status())
+    local running = client:step()
+    assert.equal(0, running)
+    run(client, function() return #server.connections == 0 end, server)
+  end)
+
+  it("is not what closing makes of a finished one", function()
+    local x = exchange(reply("hello"))
+    x:close()
+    assert.is_nil(x:failure())
+    assert.equal(200, x:status())
+    assert.equal("", x:body())
+  end)
+end)
+
+describe("a kept connection that the server closed", function()
+  -- The first answer keeps the connection, which ends with the second request.
+  local function hangs_up_on_second(connection, request)
+    if request.number == 2 then
+      connection:close()
+    else
+      connection:send(reply("answer " .. request.number))
+    end
+  end
+
+  local function second(method, settings)
+    local server = serve(hangs_up_on_second)
+    local extra = method == "POST" and { body = "{}" } or nil
+    run(client, start(server, method, extra, settings), server)
+    local x = start(server, method, extra, settings)
+    run(client, x, server)
+    return x, server
+  end
+
+  it("is replaced by a new one for GET", function()
+    local x, server = second("GET")
+    assert.is_nil(x:failure())
+    assert.equal("answer 3", x:body())
+    assert.equal(2, server.accepted)
+  end)
+
+  it("is not for POST, which may have been processed", function()
+    local x, server = second("POST")
+    local kind, message = x:failure()
+    assert.equal("connection", kind)
+    assert.equal(server.host .. " closed the connection before it answered; "
+      .. "not sent again because it may have been processed", message)
+    assert.is_true(x:sent())
+    assert.equal(2, #server.requests)
+  end)
+
+  it("is for a POST that may be repeated", function()
+    local x = second("POST", { idempotent = true })
+    assert.is_nil(x:failure())
+    assert.equal("answer 3", x:body())
+  end)
+end)
+
+describe("an exchange", function()
+  it("knows how long nothing came", function()
+    local server = serve(function() end)
+    local x = start(server)
+    run(client, function() return #server.requests == 1 end, server)
+    local begin = core.now()
+    run(client, function() return core.now() - begin > 0.1 end, server)
+    assert.is_true(x:idle() >= 0.1 and x:idle() < 5)
+    server.connections[1]:send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+    run(client, function() return x:status() end, server)
+    assert.is_true(x:idle() < 0.1)
+    server.connections[1]:send("x")
+    run(client, x, server)
+    assert.equal(0, x:idle())
+  end)
+
+  it("knows how long everything took", function()
+    local server = serve(reply("ok"))
+    local reused = {}
+    for i = 1, 2 do
+      local x = start(server)
+      run(client, x, server)
+      local timings = x:timings()
+      reused[i] = timings.reused
+      for _, name in ipairs({ "dns", "connect", "tls", "first_byte" }) do
+        assert.is_true(timings[name] >= 0 and timings[name] <= timings.total)
+      end
+      assert.is_true(timings.total > 0 and timings.total < 10)
+      assert.equal(0, timings.tls)
+    end
+    assert.same({ false, true }, reused)
+  end)
+
+  it("is limited to a speed", function()
+    local server = serve(reply(("x"):rep(4000000)))
+    local x = start(server, "GET", nil, { max_speed = 10000000 })
+    local begin = core.now()
+    run(client, x, server)
+    assert.is_true(core.now() - begin > 0.1)
+    assert.equal(4000000, #x:body())
+  end)
+
+  it("goes through a proxy", function()
+    local server = serve(reply("by proxy"))
+    local request = assert(core.request("GET", "http://elsewhere.invalid/x"))
+    local x = assert(client:start(request, { proxy = server.url }))
+    run(client, x, server)
+    assert.equal("by proxy", x:body())
+    assert.equal("http://elsewhere.invalid/x", server.requests[1].path)
+  end)
+end)
