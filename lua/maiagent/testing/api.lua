@@ -58,6 +58,7 @@ end
 
 local function find_route(path)
   local rest = path:match("^/api/v1/(.*)$") or path:match("^/api/(.*)$")
+  rest = not path:find("//", 1, true) and rest or nil
   local node, ids = rest and routes, {}
   for segment in (rest or ""):gmatch("[^/]+") do
     local child = node and node.children[segment]
@@ -109,7 +110,26 @@ local function read_query(call, names)
   end
 end
 
+local function is_utf8(text)
+  local rest = text:gsub("[\194-\223][\128-\191]", "")
+    :gsub("[\224-\239][\128-\191][\128-\191]", "")
+    :gsub("[\240-\244][\128-\191][\128-\191][\128-\191]", "")
+  return not rest:find("[\128-\255]")
+end
+
+-- What dkjson lets pass: commas too many or too few, comments.
+local function is_loose(text)
+  local bare = text:gsub("\\.", ""):gsub('"[^"]*"', "0")
+  return bare:find(",%s*[%]}]") or bare:find("/", 1, true)
+    or bare:find("[%w%]}]%s*[%[{]") or bare:find("[%w%]}]%s+%w")
+end
+
 local function read_json(text)
+  if not is_utf8(text) then
+    fail(400, "JSON parse error - the text is not UTF-8")
+  elseif is_loose(text) then
+    fail(400, "JSON parse error - Expecting ',' delimiter or value")
+  end
   local value, last, problem = json.decode(text, 1, json.null)
   if value ~= nil and not text:find("^%s*$", last) then
     value, problem = nil, "Extra data at character " .. last

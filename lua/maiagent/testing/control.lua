@@ -20,6 +20,7 @@ if [ -z "$3" ]; then
   done
   set -- "$1" "$2" "$name"
 fi
+command -v "$3" >/dev/null || exit
 echo $$
 exec env -u LD_PRELOAD MAIAGENT_TESTING_PORT="$1" "$3" -e "$2" \
   </dev/null >/dev/null]]
@@ -107,7 +108,7 @@ end
 
 local function connect(handle, listener, options)
   listener:settimeout(TIMEOUT)
-  local control = listener:accept()
+  local control = handle.pid and listener:accept()
   listener:close()
   if not control then
     error("maiagent.testing: the server's process did not start; options.lua "

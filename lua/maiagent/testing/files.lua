@@ -90,6 +90,7 @@ end
 -- The items of a list of files, each checked with `fields`.
 local function check_items(fields, value, call)
   local context = call:context()
+  context.partial = false
   return validation.check_list(value, function(item)
     return validation.check(fields, item, context)
   end)

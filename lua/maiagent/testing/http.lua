@@ -105,15 +105,15 @@ function connection_index:send(data)
   return true
 end
 
---- Waits `seconds`, or (nil) until the peer or the stand-in closes.
+--- Waits `seconds` (nil: for ever, unread data is lost then), but not longer
+-- than the peer does.
 function connection_index:sleep(seconds)
-  if not seconds then
-    while not self.closed and self:fill() do end
-    return
-  end
-  local deadline = socket.gettime() + seconds
-  while not self.closed and socket.gettime() < deadline do
-    park(self, nil, deadline)
+  local deadline = seconds and socket.gettime() + seconds
+  while not self.closed and (not deadline or socket.gettime() < deadline) do
+    park(self, "read", deadline)
+    local data, reason, partial = self.socket:receive(CHUNK)
+    self.buffer = deadline and self.buffer .. (data or partial or "") or ""
+    self.closed = self.closed or reason == "closed"
   end
 end
 
@@ -367,9 +367,8 @@ local function watched(loop, seconds, client)
   end
   for stream, connection in pairs(loop.connections) do
     local list = connection.waits == "write" and writers or readers
-    if connection.waits then
-      list[#list + 1] = stream
-    elseif connection.deadline then
+    list[#list + 1] = stream
+    if connection.deadline then
       seconds = math.min(seconds, math.max(connection.deadline - now, 0))
     end
   end

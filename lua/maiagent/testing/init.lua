@@ -63,6 +63,10 @@ local function serve_with(server, serve)
   return function(connection, request)
     server.requests[#server.requests + 1] = request
     faults.perform(server.faults, server, serve, connection, request)
+    request.read = nil
+    if request.body_bytes > LOGGED_BODY then
+      request.body = nil
+    end
   end
 end
 
@@ -130,8 +134,8 @@ end
 local function logged(request)
   return { method = request.method, path = request.path, query = request.query,
     headers = request.headers, body_bytes = request.body_bytes,
-    body = request.body_bytes <= LOGGED_BODY and request.body or nil,
-    status = request.status, connection = request.connection,
+    body = request.body, status = request.status,
+    connection = request.connection,
     authorization_ok = request.authorization_ok or false }
 end
 

@@ -1,0 +1,947 @@
+-- The stand-in service, driven with plain sockets: nothing of maiagent but
+-- maiagent.testing is loaded, so that judge and judged stay apart.
+
+local http = require("socket.http")
+local json = require("dkjson")
+local ltn12 = require("ltn12")
+local socket = require("socket")
+local testing = require("maiagent.testing")
+local has_zlib, zlib = pcall(require, "zlib")
+local has_tls, ssl = pcall(require, "ssl")
+
+local KEY = "Api-Key test-key"
+local UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+local PROCESSING = 0.2
+
+local server
+
+-- A request to a spawned server: status, value (decoded if JSON), headers.
+local function call(method, path, body, options)
+  options = options or {}
+  local headers = { Authorization = KEY }
+  if type(body) == "table" then
+    body = json.encode(body)
+  end
+  if body then
+    headers["Content-Type"] = "application/json"
+    headers["Content-Length"] = #body
+  end
+  for name, value in pairs(options.headers or {}) do
+    headers[name] = value or nil
+  end
+  local pieces = {}
+  local url = path:find("^http") and path or server.base_url .. path
+  local ok, status, answer = http.request({
+    method = method,
+    url = url,
+    headers = headers,
+    redirect = false,
+    source = body and ltn12.source.string(body) or nil,
+    sink = ltn12.sink.table(pieces),
+  })
+  local text = table.concat(pieces)
+  if not ok then
+    return nil, status, text
+  end
+  local is_json = (answer["content-type"] or ""):find("json", 1, true)
+  return status, is_json and json.decode(text) or text, answer
+end
+
+local function created(path, body)
+  local status, value = call("POST", path, body)
+  assert.equal(201, status, json.encode(value))
+  return value
+end
+
+local function knowledge_base(name)
+  local base = created("/api/knowledge-bases/", {
+    name = name or "Manuals",
+    embeddingModel = UUID,
+    rerankerModel = UUID,
+  })
+  return base, "/api/knowledge-bases/" .. base.id .. "/"
+end
+
+local function chatbot(fields)
+  local body = { name = "Bot", largeLanguageModel = UUID }
+  for name, value in pairs(fields or {}) do
+    body[name] = value
+  end
+  return created("/api/chatbots/", body)
+end
+
+local function add_files(path, ...)
+  local files = {}
+  for place, name in ipairs({ ... }) do
+    files[place] = { filename = name, file = "media/" .. name }
+  end
+  return created(path .. "files/", { files = files }).results
+end
+
+local function presign(size)
+  local status, grant = call("POST", "/api/v1/upload-presigned-url/", {
+    filename = "a.txt",
+    modelName = "chatbot-file",
+    fieldName = "file",
+    fileSize = size,
+  })
+  assert.equal(200, status)
+  return grant
+end
+
+-- A form of { name, value } pairs, "file" being sent as a file.
+local function form(parts)
+  local lines = {}
+  for _, part in ipairs(parts) do
+    lines[#lines + 1] = "--frontier\r\nContent-Disposition: form-data; name=\""
+      .. part[1]
+      .. (part[3] and "\"; filename=\"" .. part[3] or "")
+      .. "\"\r\n\r\n"
+      .. part[2]
+      .. "\r\n"
+  end
+  return table.concat(lines) .. "--frontier--\r\n"
+end
+
+local FORM = { ["Content-Type"] = "multipart/form-data; boundary=frontier" }
+
+local function upload(grant, parts, headers)
+  local all = { Authorization = false }
+  for name, value in pairs(FORM) do
+    all[name] = value
+  end
+  for name, value in pairs(headers or {}) do
+    all[name] = value
+  end
+  return call("POST", grant.url, form(parts), { headers = all })
+end
+
+local function granted(grant, content)
+  local parts = { { "key", grant.fields.key } }
+  for name, value in pairs(grant.fields) do
+    if name ~= "key" then
+      parts[#parts + 1] = { name, value }
+    end
+  end
+  parts[#parts + 1] = { "file", content, "a.txt" }
+  return parts
+end
+
+describe("the stand-in", function()
+  lazy_setup(function()
+    server = testing.spawn({ processing_time = PROCESSING })
+  end)
+
+  lazy_teardown(function()
+    server:stop()
+  end)
+
+  before_each(function()
+    server:reset()
+  end)
+
+  describe("key check", function()
+    local rows = {
+      { "no key", false, "Authentication credentials were not provided." },
+      { "a wrong key", "Api-Key no", "Incorrect authentication credentials." },
+      { "Bearer", "Bearer test-key", "Invalid API key format." },
+    }
+    for _, row in ipairs(rows) do
+      it("answers 401 to " .. row[1], function()
+        local status, value = call("GET", "/api/chatbots/", nil, {
+          headers = { Authorization = row[2] },
+        })
+        assert.equal(401, status)
+        assert.equal(row[3], value.detail)
+      end)
+    end
+  end)
+
+  describe("state", function()
+    it("keeps a chatbot from creation to deletion", function()
+      local bot = chatbot({ instructions = "Be brief." })
+      local path = "/api/chatbots/" .. bot.id .. "/"
+      assert.equal("Be brief.", select(2, call("GET", path)).instructions)
+      call("PATCH", path, { name = "New" })
+      local _, value = call("PUT", path, {
+        name = "Newer",
+        largeLanguageModel = UUID,
+      })
+      assert.equal("Newer", value.name)
+      assert.equal("Be brief.", value.instructions)
+      assert.equal(1, select(2, call("GET", "/api/v1/chatbots/")).count)
+      assert.equal(204, (call("DELETE", path)))
+      local status, gone = call("GET", path)
+      assert.equal(404, status)
+      assert.equal("Not found.", gone.detail)
+    end)
+
+    it("keeps labels inside their knowledge base, unique", function()
+      local _, path = knowledge_base()
+      local _, other = knowledge_base("Other")
+      local label = created(path .. "labels/", { name = "red" })
+      local status, value = call("POST", path .. "labels/", { name = "red" })
+      assert.equal(400, status)
+      assert.same({ "label with this name already exists." }, value.name)
+      created(other .. "labels/", { name = "red" })
+      local _, base = call("GET", path)
+      assert.same({ { id = label.id, name = "red" } }, base.labels)
+      assert.equal(404, (call("GET", other .. "labels/" .. label.id .. "/")))
+    end)
+
+    it("deletes every FAQ when no ids are given", function()
+      local _, path = knowledge_base()
+      local first = created(path .. "faqs/", { question = "q", answer = "a" })
+      created(path .. "faqs/", { question = "r", answer = "a" })
+      created(path .. "faqs/", { question = "s", answer = "a" })
+      local batch = path .. "faqs/batch-delete/"
+      call("POST", batch, { ids = { first.id } })
+      assert.equal(2, select(2, call("GET", path .. "faqs/")).count)
+      assert.equal(204, (call("POST", batch, "{}")))
+      assert.equal(0, select(2, call("GET", path .. "faqs/")).count)
+    end)
+
+    it("answers the models as plain arrays", function()
+      for _, kind in ipairs({ "embedding", "reranker" }) do
+        local _, list = call("GET", "/api/" .. kind .. "-models/")
+        assert.equal(2, #list)
+        assert.is_true(list[1].isDefault)
+      end
+    end)
+
+    it("forgets everything when it is reset", function()
+      chatbot()
+      server:reset()
+      assert.equal(0, select(2, call("GET", "/api/chatbots/")).count)
+      assert.equal(1, #server:log())
+    end)
+  end)
+
+  describe("lists", function()
+    before_each(function()
+      chatbot({ name = "Alpha", replyMode = "agent" })
+      chatbot({ name = "Beta" })
+      chatbot({ name = "Gamma" })
+    end)
+
+    it("have pages with absolute neighbours", function()
+      local _, page = call("GET", "/api/chatbots/?pageSize=1&page=2")
+      assert.equal(3, page.count)
+      assert.equal("Beta", page.results[1].name)
+      local url = server.base_url .. "/api/chatbots/"
+      assert.equal(url .. "?page=3&pageSize=1", page.next)
+      assert.equal(url .. "?pageSize=1", page.previous)
+      local _, last = call("GET", page.next)
+      assert.equal("Gamma", last.results[1].name)
+      assert.is_nil(last.next)
+    end)
+
+    local rows = {
+      { "replyMode=agent", { "Alpha" } },
+      { "query=ETA", { "Beta" } },
+      { "largeLanguageModel=" .. UUID, { "Alpha", "Beta", "Gamma" } },
+      { "largeLanguageModel=other", {} },
+      { "page_size=2&page=2", { "Gamma" } },
+    }
+    for _, row in ipairs(rows) do
+      it("are filtered by " .. row[1], function()
+        local _, page = call("GET", "/api/chatbots/?" .. row[1])
+        local names = {}
+        for place, bot in ipairs(page.results) do
+          names[place] = bot.name
+        end
+        assert.same(row[2], names)
+      end)
+    end
+
+    it("are bare with pagination=false", function()
+      local _, list = call("GET", "/api/chatbots/?pagination=false")
+      assert.equal(3, #list)
+    end)
+
+    it("end with 404", function()
+      local status, value = call("GET", "/api/chatbots/?page=2")
+      assert.equal(404, status)
+      assert.equal("Invalid page.", value.detail)
+    end)
+  end)
+
+  describe("field errors", function()
+    local rows = {
+      { "required", "{}", "name", "This field is required." },
+      { "null", "{\"name\":null}", "name", "This field may not be null." },
+      { "blank", "{\"name\":\"\"}", "name", "This field may not be blank." },
+      { "string", "{\"name\":[]}", "name", "Not a valid string." },
+      {
+        "uuid",
+        "{\"largeLanguageModel\":\"x\"}",
+        "largeLanguageModel",
+        "“x” is not a valid UUID.",
+      },
+      {
+        "choice",
+        "{\"replyMode\":\"x\"}",
+        "replyMode",
+        "\"x\" is not a valid choice.",
+      },
+      {
+        "integer",
+        "{\"numberOfRetrievedChunks\":1.5}",
+        "numberOfRetrievedChunks",
+        "A valid integer is required.",
+      },
+      {
+        "boolean",
+        "{\"enableEvaluation\":\"x\"}",
+        "enableEvaluation",
+        "Must be a valid boolean.",
+      },
+    }
+    for _, row in ipairs(rows) do
+      it("name what is wrong: " .. row[1], function()
+        local status, value = call("POST", "/api/chatbots/", row[2])
+        assert.equal(400, status)
+        assert.same({ row[4] }, value[row[3]])
+      end)
+    end
+
+    it("are nested as the body is", function()
+      local _, path = knowledge_base()
+      local status, value = call("POST", path .. "files/", {
+        files = { { filename = "a", file = "b" }, { filename = "c" } },
+      })
+      assert.equal(400, status)
+      assert.same({
+        files = { {}, { file = { "This field is required." } } },
+      }, value)
+    end)
+
+    it("refuse what is not there", function()
+      local _, path = knowledge_base()
+      local _, value = call("POST", path .. "faqs/", {
+        question = "q",
+        answer = "a",
+        labels = { { id = UUID } },
+      })
+      assert.same({
+        labels = {
+          {
+            id = { "Invalid pk \"" .. UUID .. "\" - object does not exist." },
+          },
+        },
+      }, value)
+    end)
+  end)
+
+  describe("protocol", function()
+    local broken = { "{", "{\"a\":1,}", "[1 2]", "{}x", "\"\255\"", "// a" }
+    for _, text in ipairs(broken) do
+      it("answers 400 to the body " .. ("%q"):format(text), function()
+        local status, value = call("POST", "/api/chatbots/", text)
+        assert.equal(400, status)
+        assert.matches("^JSON parse error %- ", value.detail)
+      end)
+    end
+
+    it("answers 415 to another type", function()
+      local status = call("POST", "/api/chatbots/", "a", {
+        headers = { ["Content-Type"] = "text/plain" },
+      })
+      assert.equal(415, status)
+    end)
+
+    it("answers 405 and what is allowed", function()
+      local status, value, headers = call("PUT", "/api/embedding-models/", "{}")
+      assert.equal(405, status)
+      assert.equal("Method \"PUT\" not allowed.", value.detail)
+      assert.equal("GET, HEAD", headers.allow)
+    end)
+
+    it("redirects to the path with its slash", function()
+      local status, _, headers = call("POST", "/api/chatbots?a=b", "{}")
+      assert.equal(301, status)
+      assert.equal("/api/chatbots/?a=b", headers.location)
+    end)
+
+    it("answers 404 to paths that are not there", function()
+      for _, path in ipairs({ "/", "/api/none/", "/api//chatbots/" }) do
+        assert.equal(404, (call("GET", path)))
+      end
+    end)
+
+    it("answers HEAD without a body", function()
+      local status, body, headers = call("HEAD", "/api/chatbots/")
+      assert.equal(200, status)
+      assert.equal(true, tonumber(headers["content-length"]) > 0)
+      assert.equal("", body or "")
+    end)
+  end)
+
+  describe("files", function()
+    it("go from initial to processing to done", function()
+      local _, path = knowledge_base()
+      local file = add_files(path, "a.pdf")[1]
+      local url = path .. "files/" .. file.id .. "/"
+      assert.equal("initial", file.status)
+      socket.sleep(PROCESSING * 0.6)
+      assert.equal("processing", select(2, call("GET", url)).status)
+      local status, value = call("DELETE", url)
+      assert.equal(409, status)
+      assert.equal("file is being processed, cannot delete", value.detail)
+      socket.sleep(PROCESSING * 0.5)
+      assert.equal("done", select(2, call("GET", url)).status)
+      assert.equal(1, select(2, call("GET", path)).chunksCount)
+      assert.equal(204, (call("DELETE", url)))
+    end)
+
+    it("fail with a reason", function()
+      local _, path = knowledge_base()
+      local file = add_files(path, "fail.pdf")[1]
+      local url = path .. "files/" .. file.id .. "/latest-failed-reason/"
+      assert.equal(404, (call("GET", url)))
+      socket.sleep(PROCESSING)
+      local status, value = call("GET", url)
+      assert.equal(200, status)
+      assert.matches("fail.pdf", value.errorMessage, 1, true)
+    end)
+
+    it("are filtered", function()
+      local base, path = knowledge_base()
+      add_files(path, "a.pdf", "fail.txt", "c.txt")
+      socket.sleep(PROCESSING)
+      local rows = {
+        { "status=done", 2 },
+        { "status=failed", 1 },
+        { "fileType=txt", 2 },
+        { "query=C", 1 },
+        { "knowledgeBase=" .. base.id, 3 },
+        { "knowledgeBase=" .. UUID, 0 },
+      }
+      for _, row in ipairs(rows) do
+        local _, page = call("GET", path .. "files/?" .. row[1])
+        assert.equal(row[2], page.count, row[1])
+      end
+      assert.equal(400, (call("GET", path .. "files/?status=lost")))
+    end)
+
+    it("become documents, anew after reparsing", function()
+      local _, path = knowledge_base()
+      local files = add_files(path, "a.pdf", "b.pdf")
+      assert.same({}, (select(2, call("GET", path .. "documents/"))))
+      socket.sleep(PROCESSING)
+      local filter = "documents/?chatbotFileId=" .. files[2].id
+      local _, list = call("GET", path .. filter)
+      assert.equal(1, #list)
+      assert.equal("Text of b.pdf", list[1].text)
+      call("PATCH", path .. "files/batch-reparse/", { { id = files[2].id } })
+      assert.equal(0, #select(2, call("GET", path .. filter)))
+      call("POST", path .. "files/batch-delete/", { ids = { files[1].id } })
+      assert.equal(1, select(2, call("GET", path .. "files/")).count)
+    end)
+
+    it("are translated", function()
+      local _, path = knowledge_base()
+      local file = add_files(path, "a.pdf")[1]
+      local url = path .. "files/" .. file.id .. "/translations/"
+      local body = { targetLanguage = "ja", largeLanguageModelId = UUID }
+      local told = created(url, body)
+      assert.is_nil(told.id)
+      local item = select(2, call("GET", url)).results[1]
+      assert.equal("pending", item.status)
+      assert.equal(404, (call("GET", url .. item.id .. "/download/")))
+      socket.sleep(PROCESSING)
+      local _, done = call("GET", url .. item.id .. "/download/")
+      assert.equal("completed", done.status)
+      local _, text = call("GET", done.translatedFileUrl, nil, {
+        headers = { Authorization = false },
+      })
+      assert.equal("ja: Text of a.pdf", text)
+    end)
+  end)
+
+  describe("storage", function()
+    it("takes what was presigned and serves it", function()
+      local grant = presign(5)
+      assert.equal(204, (upload(grant, granted(grant, "hello"))))
+      local attachment = created("/api/attachments/", {
+        filename = "a.txt",
+        file = grant.fields.key,
+      })
+      local status, text = call("GET", attachment.file, nil, {
+        headers = { Authorization = false },
+      })
+      assert.equal(200, status)
+      assert.equal("hello", text)
+      assert.same({}, server:violations())
+    end)
+
+    local rows = {
+      {
+        "a changed field",
+        "AccessDenied",
+        function(parts)
+          parts[2][2] = "x"
+        end,
+      },
+      {
+        "an extra field",
+        "AccessDenied",
+        function(parts)
+          table.insert(parts, 1, { "acl", "public" })
+        end,
+      },
+      {
+        "a missing field",
+        "AccessDenied",
+        function(parts)
+          table.remove(parts, 2)
+        end,
+      },
+      {
+        "a field after the file",
+        "MalformedPOSTRequest",
+        function(parts)
+          table.insert(parts, table.remove(parts, 2))
+        end,
+      },
+      {
+        "no file",
+        "InvalidArgument",
+        function(parts)
+          table.remove(parts)
+        end,
+      },
+      {
+        "a longer file",
+        "EntityTooLarge",
+        function(parts)
+          parts[#parts][2] = "hello!"
+        end,
+      },
+      {
+        "a shorter file",
+        "EntityTooSmall",
+        function(parts)
+          parts[#parts][2] = "hell"
+        end,
+      },
+    }
+    for _, row in ipairs(rows) do
+      it("refuses " .. row[1], function()
+        local grant = presign(5)
+        local parts = granted(grant, "hello")
+        row[3](parts)
+        local status, text = upload(grant, parts)
+        assert.is_true(status == 400 or status == 403)
+        assert.matches("<Code>" .. row[2] .. "</Code>", text, 1, true)
+        assert.equal(1, #server:violations())
+      end)
+    end
+
+    it("refuses the key of the API", function()
+      local grant = presign(5)
+      local status, text = upload(grant, granted(grant, "hello"), {
+        Authorization = KEY,
+      })
+      assert.equal(400, status)
+      assert.matches("Unsupported Authorization Type", text)
+      assert.equal(1, #server:violations())
+    end)
+
+    it("streams what it does not keep", function()
+      local content = ("x"):rep(3 * 2 ^ 20)
+      local grant = presign(#content)
+      assert.equal(204, (upload(grant, granted(grant, content))))
+      local _, path = knowledge_base()
+      local page = created(path .. "files/", {
+        files = { { filename = "a", file = grant.fields.key } },
+      })
+      assert.equal(#content, page.results[1].size)
+    end)
+  end)
+
+  describe("Excel", function()
+    local function import(path, content)
+      return call("POST", path, form({ { "excelFile", content, "a.xlsx" } }), {
+        headers = FORM,
+      })
+    end
+
+    it("reads back the labels that it wrote", function()
+      local _, path = knowledge_base("Ünits")
+      local label = created(path .. "labels/", { name = "r&d <1>" })
+      local file = add_files(path, "a.pdf", "b.pdf")[1]
+      local url = path .. "files/" .. file.id .. "/"
+      call("PATCH", url, { labels = { { id = label.id } } })
+      local _, sheet, headers = call("GET", path .. "export-labels-excel/")
+      assert.equal("attachment; filename*=utf-8''%C3%9Cnits_labels.xlsx",
+        headers["content-disposition"])
+      call("PATCH", url, { labels = {} })
+      local _, result = import(path .. "import-labels-excel/", sheet)
+      assert.same({
+        success = true,
+        updated_count = 2,
+        total_rows = 2,
+        errors = {},
+      }, result)
+      local labels = select(2, call("GET", url)).labels
+      assert.equal("r&d <1>", labels[1].name)
+    end)
+
+    it("names the rows that it could not use", function()
+      local _, path = knowledge_base()
+      local file = add_files(path, "a.pdf")[1]
+      created(path .. "metadata-keys/", { keyName = "author" })
+      local _, sheet = call("GET", path .. "export-metadata-excel/")
+      call("DELETE", path .. "files/" .. file.id .. "/")
+      local _, result = import(path .. "import-metadata-excel/", sheet)
+      assert.same({
+        success = false,
+        updated_count = 0,
+        total_rows = 1,
+        errors = {
+          { row = 2, file_id = file.id, error = "File not found." },
+        },
+      }, result)
+    end)
+
+    it("refuses what is no workbook", function()
+      local _, path = knowledge_base()
+      local url = path .. "import-labels-excel/"
+      local status, value = import(url, "text")
+      assert.equal(400, status)
+      assert.same({ "Not an Excel workbook." }, value.excelFile)
+      status, value = call("POST", url, form({}), { headers = FORM })
+      assert.equal(400, status)
+      assert.same({ "No file was submitted." }, value.excelFile)
+    end)
+  end)
+
+  describe("faults", function()
+    local function get()
+      return call("GET", "/api/chatbots/")
+    end
+
+    it("come as often as asked, after as many as asked", function()
+      server:fault({ kind = "status", status = 503, times = 2, after = 1,
+        path = "/chatbots/$", method = "GET",
+        headers = { ["Retry-After"] = "1" } })
+      local seen = {}
+      for place = 1, 4 do
+        seen[place] = get()
+      end
+      assert.same({ 200, 503, 503, 200 }, seen)
+    end)
+
+    it("may come although the work was done", function()
+      local bot = chatbot()
+      server:fault({ kind = "status", status = 500, method = "DELETE",
+        apply = true })
+      local path = "/api/chatbots/" .. bot.id .. "/"
+      assert.equal(500, (call("DELETE", path)))
+      assert.equal(404, (call("DELETE", path)))
+    end)
+
+    local rows = {
+      { "reset", {}, nil, "closed" },
+      { "empty", {}, 200, "" },
+      { "status", { status = 429, json = { a = 1 } }, 429, { a = 1 } },
+      { "redirect", { location = "/x" }, 302, "" },
+      { "large", { bytes = 100000 }, 200, ("x"):rep(99998) },
+    }
+    for _, row in ipairs(rows) do
+      it(row[1] .. " is what it says", function()
+        local fault = row[2]
+        fault.kind = row[1]
+        server:fault(fault)
+        local status, value = get()
+        assert.equal(row[3], status)
+        assert.same(row[4], value)
+        assert.equal(200, (get()))
+      end)
+    end
+
+    -- What arrives, byte for byte, until the server closes.
+    local function raw_answer()
+      local client = assert(socket.connect("127.0.0.1", server.port))
+      client:settimeout(5)
+      client:send("GET /api/chatbots/ HTTP/1.1\r\nAuthorization: " .. KEY
+        .. "\r\n\r\n")
+      local text, reason, partial = client:receive("*a")
+      client:close()
+      return text or partial, reason
+    end
+
+    it("raw need not be HTTP", function()
+      server:fault({ kind = "raw", bytes = "\0\255\r\n" })
+      assert.equal("\0\255\r\n", (raw_answer()))
+    end)
+
+    it("cut sends less than it announced", function()
+      server:fault({ kind = "cut", bytes = 3 })
+      local text = raw_answer()
+      assert.matches("Content%-Length: %d%d", text)
+      assert.matches("\r\n\r\n{..$", text)
+    end)
+
+    it("cut may end with a reset", function()
+      server:fault({ kind = "cut", bytes = 3, reset = true })
+      assert.equal("closed", select(2, raw_answer()))
+    end)
+
+    it("close ends a connection without a word", function()
+      server:fault({ kind = "close" })
+      local text = raw_answer()
+      assert.matches("^HTTP/1.1 200", text)
+      assert.is_nil(text:find("Connection: close", 1, true))
+    end)
+
+    it("headers adds as many as asked", function()
+      server:fault({ kind = "headers", count = 3, bytes = 2000 })
+      local _, _, headers = get()
+      assert.equal(2000, #headers["x-filler-3"])
+    end)
+
+    it("delay and drip take their time", function()
+      local rest = { delay = { seconds = 0.1 },
+        drip = { seconds = 0.01, bytes = 40 } }
+      for kind, fault in pairs(rest) do
+        fault.kind = kind
+        server:fault(fault)
+        local began = socket.gettime()
+        assert.equal(200, (get()))
+        assert.is_true(socket.gettime() - began > 0.04, kind)
+      end
+    end)
+
+    it("hang lasts until the client gives up", function()
+      server:fault({ kind = "hang" })
+      local client = assert(socket.connect("127.0.0.1", server.port))
+      client:send("GET / HTTP/1.1\r\n\r\n")
+      client:settimeout(0.05)
+      assert.equal("timeout", select(2, client:receive()))
+      client:close()
+      socket.sleep(0.05)
+      assert.equal(0, server:connections())
+    end)
+
+    if has_zlib then
+      it("gzip compresses", function()
+        server:fault({ kind = "gzip" })
+        local pieces = {}
+        local _, _, headers = http.request({
+          url = server.base_url .. "/api/chatbots/",
+          headers = { Authorization = KEY },
+          sink = ltn12.sink.table(pieces),
+        })
+        assert.equal("gzip", headers["content-encoding"])
+        local plain = zlib.inflate(31)(table.concat(pieces))
+        assert.matches('"count":0', plain)
+      end)
+    end
+
+    it("raise for an unknown kind, and are cleared", function()
+      assert.error_matches(function()
+        server:fault({ kind = "flood" })
+      end, "unknown kind of fault \"flood\"")
+      server:fault({ kind = "reset", times = math.huge })
+      server:faults_clear()
+      assert.equal(200, (get()))
+    end)
+  end)
+
+  describe("record", function()
+    it("keeps each request", function()
+      call("POST", "/api/chatbots/?a=1", "{\"name\":\"x\"}")
+      local entry = server:log()[1]
+      assert.equal("POST", entry.method)
+      assert.equal("/api/chatbots/", entry.path)
+      assert.equal("a=1", entry.query)
+      assert.equal(12, entry.body_bytes)
+      assert.equal("{\"name\":\"x\"}", entry.body)
+      assert.equal(400, entry.status)
+      assert.equal(KEY, entry.headers.authorization)
+      assert.is_true(entry.authorization_ok)
+    end)
+
+    it("notes names that the service does not know", function()
+      call("POST", "/api/chatbots/?a=1", "{\"colour\":\"x\"}")
+      assert.same({
+        "POST /api/chatbots/: unknown query name a",
+        "POST /api/chatbots/: unknown body field colour",
+      }, server:violations())
+    end)
+  end)
+end)
+
+describe("the stand-in in this process", function()
+  local local_server
+
+  before_each(function()
+    local_server = testing.start({ kb_files_reply = "array", strict = true })
+  end)
+
+  after_each(function()
+    local_server:stop()
+  end)
+
+  local function exchange(text)
+    local client = assert(socket.connect("127.0.0.1", local_server.port))
+    client:send(text)
+    client:settimeout(0)
+    local got = ""
+    for _ = 1, 200 do
+      local_server.wait(client, 10)
+      local data, reason, partial = client:receive("*a")
+      got = got .. (data or partial)
+      if reason ~= "timeout" then
+        break
+      end
+    end
+    client:close()
+    return got
+  end
+
+  it("does its work in step", function()
+    local text = exchange("GET /api/chatbots/ HTTP/1.1\r\nAuthorization: "
+      .. KEY .. "\r\nConnection: close\r\n\r\n")
+    assert.matches("^HTTP/1.1 200 OK", text)
+    assert.equal(0, local_server:connections())
+  end)
+
+  it("serves requests that come in one piece, and chunks", function()
+    local text = exchange("POST /api/chatbots/ HTTP/1.1\r\nAuthorization: "
+      .. KEY .. "\r\nContent-Type: application/json\r\n"
+      .. "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n"
+      .. "GET /api/chatbots/ HTTP/1.0\r\n\r\n")
+    assert.matches("^HTTP/1.1 400 .*HTTP/1.1 401 ", text)
+  end)
+
+  it("notes a wrong key if it is strict", function()
+    exchange("GET /api/chatbots/ HTTP/1.0\r\n\r\n")
+    assert.equal(1, #local_server:violations())
+  end)
+
+  it("returns at once when a client is ready", function()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local client = socket.connect("127.0.0.1",
+      (select(2, listener:getsockname())))
+    local began = socket.gettime()
+    local_server:step(5, listener)
+    assert.is_true(socket.gettime() - began < 2)
+    client:close()
+    listener:close()
+  end)
+
+  it("leaves no socket behind", function()
+    local other = testing.start({})
+    local port, storage = other.port, other.storage_url:match("%d+$")
+    other:stop()
+    assert.is_nil((socket.connect("127.0.0.1", port)))
+    assert.is_nil((socket.connect("127.0.0.1", tonumber(storage))))
+  end)
+
+  it("refuses options that it does not know", function()
+    assert.error_matches(function()
+      testing.start({ procesing_time = 1 })
+    end, "unknown option procesing_time")
+  end)
+
+end)
+
+describe("TLS", function()
+  local directory, certificate, key
+
+  lazy_setup(function()
+    directory = os.tmpname()
+    certificate, key = directory .. ".pem", directory .. ".key"
+    os.execute("openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj "
+      .. "/CN=localhost -keyout " .. key .. " -out " .. certificate
+      .. " 2>/dev/null")
+  end)
+
+  lazy_teardown(function()
+    for _, path in ipairs({ directory, certificate, key }) do
+      os.remove(path)
+    end
+  end)
+
+  local function secure_get(child)
+    local client = assert(socket.connect("127.0.0.1", child.port))
+    client = assert(ssl.wrap(client, { mode = "client", protocol = "any",
+      verify = "none", options = "all" }))
+    assert(client:dohandshake())
+    client:send("GET /api/chatbots/ HTTP/1.0\r\nAuthorization: " .. KEY
+      .. "\r\n\r\n")
+    local text, reason, partial = client:receive("*a")
+    client:close()
+    return text or partial, reason
+  end
+
+  it("is served where LuaSec is", function()
+    if not has_tls then
+      return pending("LuaSec is not installed")
+    end
+    local child = testing.spawn({ tls = {
+      certificate = certificate, key = key } })
+    assert.matches("^https://", child.base_url)
+    assert.matches("^HTTP/1.1 200 ", (secure_get(child)))
+    child:fault({ kind = "reset" })
+    assert.equal("", (secure_get(child)))
+    assert.matches("^HTTP/1.1 200 ", (secure_get(child)))
+    assert.equal(0, child:connections())
+    child:stop()
+  end)
+end)
+
+describe("spawn", function()
+  local function alive(pid)
+    local status = io.open("/proc/" .. pid .. "/stat")
+    return status and status:close() and true or false
+  end
+
+  it("starts in well under a tenth of a second", function()
+    local began = socket.gettime()
+    local child = testing.spawn({})
+    local taken = socket.gettime() - began
+    child:stop()
+    assert.is_true(taken < 1, taken .. " s")
+  end)
+
+  it("leaves neither process nor port", function()
+    local child = testing.spawn({})
+    local pid, port = child.pid, child.port
+    assert.is_true(alive(pid))
+    child:stop()
+    child:stop()
+    assert.is_false(alive(pid))
+    assert.is_nil((socket.connect("127.0.0.1", port)))
+    assert.error_matches(function()
+      child:log()
+    end, "the server was stopped")
+  end)
+
+  it("ends with the program's interest in it", function()
+    local child = testing.spawn({})
+    local pid = child.pid
+    child = nil -- luacheck: ignore 311
+    collectgarbage()
+    collectgarbage()
+    assert.is_false(alive(pid))
+  end)
+
+  it("does not keep this process's sockets", function()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local _, port = listener:getsockname()
+    local child = testing.spawn({})
+    listener:close()
+    assert.is_nil((socket.connect("127.0.0.1", port)))
+    child:stop()
+  end)
+
+  it("says what to do when it cannot start", function()
+    assert.error_matches(function()
+      testing.spawn({ lua = "/nonexistent/lua" })
+    end, "options.lua")
+  end)
+end)
