@@ -224,6 +224,11 @@ local function is_ours(source)
   return not source:find("/", #LIBRARY + 1, true)
 end
 
+-- A tail call is a frame without a line on PUC 5.1.
+local function is_passed(info)
+  return info.what == "C" or info.what == "tail" or is_ours(info.source)
+end
+
 -- Public functions differ in how many of our frames lie above the user's, so
 -- the level is found by whose source it is rather than counted.
 local function user_position()
@@ -232,7 +237,7 @@ local function user_position()
   end
   local level = 3
   local info = debug.getinfo(level, "Sl")
-  while info and (info.what == "C" or is_ours(info.source)) do
+  while info and is_passed(info) do
     level = level + 1
     info = debug.getinfo(level, "Sl")
   end

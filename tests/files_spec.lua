@@ -1,0 +1,309 @@
+local service = require("tests.support.service")
+local socket = require("socket")
+
+local function knowledge_base(client)
+  return assert(client.knowledge_bases:create({
+    name = "Files",
+    embeddingModel = assert(client.embedding_models:list())[1].id,
+    rerankerModel = assert(client.reranker_models:list())[1].id,
+  })).id
+end
+
+local function temporary(content)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(content))
+  file:close()
+  return path
+end
+
+local function with_file(content, run)
+  local path = temporary(content)
+  local ok, problem = pcall(run, path)
+  os.remove(path)
+  if not ok then
+    error(problem, 0)
+  end
+end
+
+describe("knowledge_bases.files:upload", function()
+  after_each(service.check)
+
+  for _, reply in ipairs({ "page", "array" }) do
+    it("presigns, stores and registers; the answer is a " .. reply, function()
+      local server = service.start({ kb_files_reply = reply })
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      with_file("# 手冊\n", function(path)
+        local file, err, response = client.knowledge_bases.files:upload(kb,
+          { path = path, filename = "手冊.md" },
+          { rawUserDefineMetadata = { source = "spec" }, labels = {} })
+        assert.is_nil(err)
+        assert.equal("手冊.md", file.filename)
+        assert.equal(9, file.size)
+        assert.equal(201, response.status)
+      end)
+      local log, storage = server:log(), nil
+      for _, entry in ipairs(log) do
+        if entry.path:find("maiagent-media", 1, true) then
+          storage = entry
+        end
+      end
+      assert.equal(204, storage.status)
+      assert.is_nil(storage.headers.authorization)
+      assert.truthy(storage.headers["content-length"])
+      assert.is_nil(storage.headers["transfer-encoding"])
+    end)
+  end
+
+  it("takes content in place of a path, empty as well", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    for _, content in ipairs({ "", "x", ("\0\255\r\n"):rep(1000) }) do
+      local file = assert(client.knowledge_bases.files:upload(kb,
+        { content = content, filename = "a.bin" }))
+      assert.equal(#content, file.size)
+    end
+  end)
+
+  it("names the file by the end of its path", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    with_file("x", function(path)
+      local file = assert(client.knowledge_bases.files:upload(kb, path))
+      assert.equal(path:match("[^/]+$"), file.filename)
+    end)
+  end)
+
+  local unreadable = {
+    { "a file that isn't there", "/no/such/file.pdf", "No such file" },
+    { "a folder", "/tmp", "directory" },
+  }
+
+  for _, row in ipairs(unreadable) do
+    it("gives kind 'file' for " .. row[1] .. ", and sends nothing", function()
+      local server = service.start()
+      local client = service.client(server)
+      local file, err = client.knowledge_bases.files:upload("kb", row[2])
+      assert.is_nil(file)
+      assert.equal("file", err.kind)
+      assert.truthy(err.message:find(row[3], 1, true), err.message)
+      assert.equal(0, #server:log())
+    end)
+  end
+
+  it("reports progress, and stops when told to", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local content, last = ("x"):rep(3000000), 0
+    local options = {
+      on_progress = function(sent, total)
+        assert.is_true(sent >= last)
+        assert.is_true(total == 0 or total >= #content)
+        last = sent
+      end,
+    }
+    local source = { content = content, filename = "x.bin" }
+    assert(client.knowledge_bases.files:upload(kb, source, nil, options))
+    assert.is_true(last >= #content)
+    local file, err = client.knowledge_bases.files:upload(kb, source, nil, {
+      on_progress = function()
+        return false
+      end,
+    })
+    assert.is_nil(file)
+    assert.equal("cancelled", err.kind)
+  end)
+
+  it("gives the storage's refusal with its code", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    server:fault({ kind = "status", status = 403, path = "maiagent%-media",
+      body = "<Error><Code>AccessDenied</Code></Error>" })
+    local file, err = client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" })
+    assert.is_nil(file)
+    assert.equal("permission", err.kind)
+    assert.truthy(err.message:find("AccessDenied", 1, true))
+  end)
+
+  it("does not repeat a registration that may have worked", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    server:fault({ kind = "reset", path = "/files/$", apply = true })
+    local file, err = client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" })
+    assert.is_nil(file)
+    assert.equal("connection", err.kind)
+    assert.equal(1, assert(client.knowledge_bases.files:list(kb)).count)
+  end)
+
+  it("streams: memory does not grow with the file", function()
+    if not io.open("/proc/self/status") then
+      return
+    end
+    local function resident()
+      local file = assert(io.open("/proc/self/status"))
+      local peak = file:read("*a"):match("VmHWM:%s*(%d+) kB")
+      file:close()
+      return tonumber(peak)
+    end
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    assert(client.knowledge_bases.files:upload(kb,
+      { content = ("x"):rep(100000), filename = "warm.bin" }))
+    with_file("", function(path)
+      local size = 200 * 1024 * 1024
+      local file = assert(io.open(path, "wb"))
+      file:seek("set", size - 1)
+      file:write("x")
+      file:close()
+      local before = resident()
+      local uploaded = assert(client.knowledge_bases.files:upload(kb, path))
+      assert.equal(size, uploaded.size)
+      assert.is_true(resident() - before < 20000, resident() - before)
+    end)
+  end)
+end)
+
+describe("knowledge_bases.files:wait", function()
+  after_each(service.check)
+
+  it("waits until the file is done, telling the way", function()
+    local server = service.start({ processing_time = 0.3 })
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local file = assert(client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }))
+    local seen = {}
+    local done = assert(client.knowledge_bases.files:wait(kb, file.id, {
+      interval = 0.02,
+      on_status = function(status)
+        seen[#seen + 1] = status
+      end,
+    }))
+    assert.equal("done", done.status)
+    assert.equal("done", seen[#seen])
+    assert.is_true(#seen >= 2)
+  end)
+
+  it("gives the reason where processing failed", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local file = assert(client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "will-fail.txt" }))
+    local done, err = client.knowledge_bases.files:wait(kb, file.id,
+      { interval = 0.02 })
+    assert.is_nil(done)
+    assert.equal("file", err.kind)
+    assert.truthy(err.message:find("^will%-fail%.txt: failed: ."), err.message)
+  end)
+
+  it("ends with its time", function()
+    local server = service.start({ processing_time = 60 })
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local file = assert(client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }))
+    local started = socket.gettime()
+    local done, err = client.knowledge_bases.files:wait(kb, file.id,
+      { interval = 0.05, timeout = 0.3 })
+    assert.is_nil(done)
+    assert.equal("timeout", err.kind)
+    assert.is_true(socket.gettime() - started < 1)
+  end)
+
+  it("gives the service's error", function()
+    local server = service.start()
+    local client = service.client(server)
+    local done, err = client.knowledge_bases.files:wait(
+      knowledge_base(client), "nowhere")
+    assert.is_nil(done)
+    assert.equal("not_found", err.kind)
+  end)
+end)
+
+describe("Excel", function()
+  after_each(service.check)
+
+  it("is exported to a file, or as a string", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    assert(client.knowledge_bases.labels:create(kb, { name = "中文" }))
+    local path = os.tmpname()
+    os.remove(path)
+    local saved = assert(client.knowledge_bases:export_labels_excel(kb, path))
+    assert.equal(path, saved)
+    local file = assert(io.open(path, "rb"))
+    local bytes = file:read("*a")
+    file:close()
+    os.remove(path)
+    assert.equal("PK", bytes:sub(1, 2))
+    assert.is_nil(io.open(path .. ".part"))
+    local text = assert(client.knowledge_bases:export_labels_excel(kb))
+    assert.equal("PK", text:sub(1, 2))
+  end)
+
+  it("leaves no file where the service refuses", function()
+    local server = service.start()
+    local client = service.client(server)
+    local path = os.tmpname()
+    os.remove(path)
+    local saved, err = client.knowledge_bases:export_labels_excel("no", path)
+    assert.is_nil(saved)
+    assert.equal("not_found", err.kind)
+    assert.is_nil(io.open(path))
+    assert.is_nil(io.open(path .. ".part"))
+  end)
+
+  it("leaves no half file where the line breaks", function()
+    local server = service.start()
+    local client = service.client(server, { max_retries = 0 })
+    local kb = knowledge_base(client)
+    local path = os.tmpname()
+    os.remove(path)
+    server:fault({ kind = "cut", bytes = 100, path = "export" })
+    local saved, err = client.knowledge_bases:export_labels_excel(kb, path)
+    assert.is_nil(saved)
+    assert.equal("connection", err.kind)
+    assert.is_nil(io.open(path))
+    assert.is_nil(io.open(path .. ".part"))
+  end)
+
+  it("into a folder that isn't there is kind 'file'", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local saved, err =
+      client.knowledge_bases:export_labels_excel(kb, "/no/such/labels.xlsx")
+    assert.is_nil(saved)
+    assert.equal("file", err.kind)
+    assert.truthy(err.message:find("/no/such/labels.xlsx", 1, true))
+  end)
+
+  it("is imported from a file or from content", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    assert(client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }))
+    local bytes = assert(client.knowledge_bases:export_labels_excel(kb))
+    with_file(bytes, function(path)
+      for _, source in ipairs({ path, { content = bytes,
+        filename = "labels.xlsx" } })
+      do
+        local result =
+          assert(client.knowledge_bases:import_labels_excel(kb, source))
+        assert.is_true(result.success)
+      end
+    end)
+  end)
+end)
