@@ -1,0 +1,107 @@
+local service = require("tests.support.service")
+
+-- A certificate for `name`, signed by itself, in a folder of its own.
+local function certificate(name)
+  local folder = os.tmpname()
+  os.remove(folder)
+  local files = {
+    folder = folder,
+    certificate = folder .. "/certificate.pem",
+    key = folder .. "/key.pem",
+  }
+  local command = ("mkdir %s && openssl req -x509 -newkey ec -pkeyopt "
+    .. "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s "
+    .. "-addext subjectAltName=%s -keyout %s -out %s 2>/dev/null"):format(
+    folder, "maiagent-test", name, files.key, files.certificate)
+  local result = os.execute(command)
+  assert(result == true or result == 0, "openssl failed")
+  return files
+end
+
+describe("TLS", function()
+  local own, other
+
+  setup(function()
+    own = certificate("IP:127.0.0.1,DNS:localhost")
+    other = certificate("DNS:evil.invalid")
+  end)
+
+  teardown(function()
+    for _, files in ipairs({ own, other }) do
+      os.remove(files.certificate)
+      os.remove(files.key)
+      os.remove(files.folder)
+    end
+  end)
+
+  after_each(service.check)
+
+  local function start(files)
+    return service.start({
+      tls = { certificate = files.certificate, key = files.key },
+    })
+  end
+
+  it("refuses a certificate nobody vouches for; no key is sent", function()
+    local server = start(own)
+    local value, err = service.client(server).chatbots:list()
+    assert.is_nil(value)
+    assert.equal("tls", err.kind)
+    assert.truthy(err.message:find("ca_file", 1, true), err.message)
+    assert.equal(1, err.attempts)
+    assert.is_false(err.retryable)
+    assert.equal(0, #server:log())
+  end)
+
+  it("trusts a private authority that is named", function()
+    local server = start(own)
+    local client = service.client(server, { ca_file = own.certificate })
+    local page, _, response = client.chatbots:list()
+    assert.equal(0, page.count)
+    assert.is_true(response.timings.tls > 0)
+  end)
+
+  it("refuses another host's certificate, though it is trusted", function()
+    local server = start(other)
+    local client = service.client(server, { ca_file = other.certificate })
+    local value, err = client.chatbots:list()
+    assert.is_nil(value)
+    assert.equal("tls", err.kind)
+    assert.equal(0, #server:log())
+  end)
+
+  it("can be told to look away, in writing", function()
+    local server = start(other)
+    assert(service.client(server, { insecure = true }).chatbots:list())
+    assert(service.client(server, { insecure = true }).chatbots:list())
+  end)
+
+  it("of one client is not that of its copy", function()
+    local server = start(own)
+    local careless = service.client(server, { insecure = true })
+    assert(careless.chatbots:list())
+    local careful = careless:with({ insecure = false })
+    local _, err = careful.chatbots:list()
+    assert.equal("tls", err.kind)
+    assert(careless.chatbots:list())
+  end)
+
+  it("that is not spoken at all names the port to check", function()
+    local server = service.start()
+    local client = service.client(server, {
+      base_url = server.base_url:gsub("^http:", "https:"),
+    })
+    client = client:with({ max_retries = 0 })
+    local _, err = client.chatbots:list()
+    assert.equal("connection", err.kind)
+    assert.truthy(err.message:find("base_url names a TLS port", 1, true))
+  end)
+
+  it("with a ca_file that isn't there says so", function()
+    local server = start(own)
+    local client = service.client(server, { ca_file = "/no/such/ca.pem" })
+    local _, err = client.chatbots:list()
+    assert.equal("tls", err.kind)
+    assert.truthy(err.message:find("/no/such/ca.pem", 1, true), err.message)
+  end)
+end)
