@@ -194,6 +194,7 @@ static int set_header(lua_State *L, struct request *request,
   return 1;
 }
 
+/* request:set(name, value) -> true | nil, message */
 static int request_set(lua_State *L) {
   struct request *request = check(L);
   struct url_text name, value;
@@ -203,7 +204,8 @@ static int request_set(lua_State *L) {
   return set_header(L, request, name, value);
 }
 
-/* The only place that attaches the credential, and to its own origin alone. */
+/* request:authorize(base, value) -> true | false | nil, message: the only place
+** that attaches the credential, and to the origin of `base` alone. */
 static int request_authorize(lua_State *L) {
   struct request *request = check(L);
   struct url_text base, value;
@@ -329,6 +331,7 @@ bool request_form(lua_State *L, struct request *request, int index) {
 
 /* ---- methods ---- */
 
+/* request:method(), url(), body() -> strings; body is nil where there is none */
 static int request_method(lua_State *L) {
   lua_pushstring(L, check(L)->method);
   return 1;
@@ -350,7 +353,8 @@ static int request_body(lua_State *L) {
   return 1;
 }
 
-/* A fresh table; the credential is not to be had from a request again. */
+/* request:headers() -> a fresh table of lower-case names and values; the
+** credential is not to be had from a request again. */
 static int request_headers(lua_State *L) {
   const struct buffer *headers = &check(L)->headers;
   lua_newtable(L);
