@@ -180,11 +180,14 @@ struct key {
 
 struct decoder {
   lua_State *L;
+  struct guard *guard;
   const char *text, *end;
-  struct scanner scanner;
-  size_t numbers; /* converted so far */
-  bool zeros;     /* the text holds \u0000: lengths come from its tokens */
+  const char *at;         /* the next byte to parse */
+  struct scanner scanner; /* over the text of the tree */
+  size_t numbers;         /* of the tree, converted so far */
+  bool zeros; /* the text holds \u0000: lengths come from its tokens */
   bool keep_null;
+  bool walk;
   int nesting;
   int array_class; /* stack index of the metatable of arrays */
   int key_slots;   /* stack index below the first slot */
@@ -255,21 +258,29 @@ static bool fail_parse(struct decoder *d, const char *place) {
 }
 
 /*
-** cJSON doesn't tell a lack of memory from a fault in the text, but malloc
-** does, by errno. (A host that gives cJSON an allocator which leaves errno
-** alone gets "invalid JSON" instead; either way nothing is lost.)
+** Parses the value at d->at into the guard's tree. cJSON doesn't tell a lack
+** of memory from a fault in the text, but malloc does, by errno. (A host that
+** gives cJSON an allocator which leaves errno alone gets "invalid JSON"
+** instead; either way nothing is lost.)
 */
-static bool parse(struct decoder *d, struct guard *g) {
-  const char *stop = d->text;
+static bool parse(struct decoder *d) {
+  const char *stop = d->at;
   errno = 0;
-  g->tree =
-      cJSON_ParseWithLengthOpts(d->text, (size_t)(d->end - d->text), &stop, 0);
-  if (!g->tree && errno == ENOMEM)
+  d->guard->tree =
+      cJSON_ParseWithLengthOpts(d->at, (size_t)(d->end - d->at), &stop, 0);
+  if (!d->guard->tree && errno == ENOMEM)
     no_memory(d->L);
-  if (!g->tree)
+  if (!d->guard->tree)
     return fail_parse(d, stop);
-  stop += strspn(stop, " \t\r\n");
-  return stop == d->end || fail(d, "text after the document", stop);
+  d->scanner.at = d->at;
+  d->scanner.numbers = d->numbers = 0;
+  d->at = stop;
+  return true;
+}
+
+static void drop_tree(struct decoder *d) {
+  cJSON_Delete(d->guard->tree);
+  d->guard->tree = NULL;
 }
 
 /* The token of the number node being converted. */
@@ -420,6 +431,126 @@ static bool push_node(struct decoder *d, const cJSON *node, int depth) {
   }
 }
 
+/*
+** A long text isn't made into one tree, which would take seven times its
+** size: the outer levels are walked here, and each record of a list is parsed,
+** converted and freed before the next.
+*/
+#define WALK_LENGTH 16384
+#define WALK_DEPTH 2
+
+static bool push_value(struct decoder *d, int depth);
+
+static char skip_space(struct decoder *d) {
+  while (d->at < d->end && (unsigned char)*d->at <= ' ')
+    d->at++;
+  return *d->at;
+}
+
+static bool fail_here(struct decoder *d) {
+  return fail(d, "invalid JSON", d->at < d->end ? d->at : d->end - 1);
+}
+
+/* Whether the array or object that d->at opens has any item. */
+static bool has_items(struct decoder *d, char closing) {
+  d->at++;
+  if (skip_space(d) != closing)
+    return true;
+  d->at++;
+  return false;
+}
+
+/* Whether another item follows the one just parsed, in *more. */
+static bool next_item(struct decoder *d, char closing, bool *more) {
+  char c = skip_space(d);
+  *more = c == ',';
+  if (c != ',' && c != closing)
+    return fail_here(d);
+  d->at++;
+  return true;
+}
+
+/* [-0, +1, e] */
+static bool walk_array(struct decoder *d, int depth) {
+  lua_State *L = d->L;
+  bool more = has_items(d, ']');
+  lua_newtable(L);
+  lua_pushvalue(L, d->array_class);
+  lua_setmetatable(L, -2);
+  for (int i = 1; more; i++) {
+    if (!push_value(d, depth))
+      return false;
+    lua_rawseti(L, -2, i);
+    if (!next_item(d, ']', &more))
+      return false;
+  }
+  return true;
+}
+
+/* [-0, +1, e] The name of a field, and its colon. */
+static bool walk_key(struct decoder *d) {
+  if (skip_space(d) != '"')
+    return fail_here(d);
+  if (!parse(d))
+    return false;
+  push_key(d, d->guard->tree->valuestring);
+  drop_tree(d);
+  if (skip_space(d) != ':')
+    return fail_here(d);
+  d->at++;
+  return true;
+}
+
+/* [-0, +1, e] */
+static bool walk_object(struct decoder *d, int depth) {
+  lua_State *L = d->L;
+  bool more = has_items(d, '}');
+  lua_newtable(L);
+  while (more) {
+    if (!walk_key(d) || !push_value(d, depth))
+      return false;
+    if (!d->keep_null && lua_islightuserdata(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushnil(L);
+    }
+    lua_rawset(L, -3);
+    if (!next_item(d, '}', &more))
+      return false;
+  }
+  return true;
+}
+
+/* [-0, +1, e] The value at d->at. */
+static bool push_value(struct decoder *d, int depth) {
+  char c = skip_space(d);
+  if (c == '\0' || !strchr("{[\"-0123456789tfn", c))
+    return fail_here(d); /* cJSON would skip a byte order mark anywhere */
+  if (d->walk && depth < WALK_DEPTH && (c == '[' || c == '{')) {
+    if (depth >= d->nesting)
+      return too_deep(d);
+    luaL_checkstack(d->L, 4, "JSON");
+    return c == '[' ? walk_array(d, depth + 1) : walk_object(d, depth + 1);
+  }
+  if (!parse(d) || !push_node(d, d->guard->tree, depth))
+    return false;
+  drop_tree(d);
+  return true;
+}
+
+/* [-0, +1, e] The whole text. */
+static bool push_document(struct decoder *d) {
+  size_t length = (size_t)(d->end - d->text);
+  if (!check_bytes(d))
+    return false;
+  d->walk = length >= WALK_LENGTH;
+  if (length >= 3 && memcmp(d->text, "\xEF\xBB\xBF", 3) == 0)
+    d->at += 3;
+  if (!push_value(d, 0))
+    return false;
+  skip_space(d);
+  return d->at == d->end || fail(d, "text after the document", d->at);
+}
+
 /* [-0, +2, e] */
 static int misuse(lua_State *L, const char *function, const char *expected) {
   const char *got = luaL_typename(L, 1);
@@ -428,14 +559,14 @@ static int misuse(lua_State *L, const char *function, const char *expected) {
   return 2;
 }
 
-/* [-0, +1, e] */
-static bool convert(struct decoder *d, struct guard *g) {
+/* [-0, +?, e] The guard and the slots that the decoder needs at hand. */
+static void prepare(struct decoder *d) {
   lua_State *L = d->L;
   luaL_checkstack(L, KEY_SLOTS + 4, "JSON");
+  d->guard = guard_new(L);
   luaL_getmetatable(L, ARRAY_CLASS);
   d->array_class = d->key_slots = lua_gettop(L);
   lua_settop(L, d->key_slots + KEY_SLOTS);
-  return check_bytes(d) && parse(d, g) && push_node(d, g->tree, 0);
 }
 
 /* decode(text, keep_null, nesting) -> value | nil, message */
@@ -445,14 +576,13 @@ static int decode(lua_State *L) {
     return misuse(L, "decode", "text");
   lua_Number nesting = luaL_optnumber(L, 3, NESTING_DEFAULT);
   const char *text = lua_tolstring(L, 1, &length);
-  struct decoder d = {.L = L, .text = text, .end = text + length};
-  d.scanner.at = text;
+  struct decoder d = {.L = L, .text = text, .end = text + length, .at = text};
   d.keep_null = lua_toboolean(L, 2);
   d.nesting =
       nesting >= 0 && nesting < NESTING_LIMIT ? (int)nesting : NESTING_LIMIT;
-  struct guard *g = guard_new(L);
-  bool done = convert(&d, g);
-  release(g);
+  prepare(&d);
+  bool done = push_document(&d);
+  release(d.guard);
   if (done)
     return 1;
   lua_pushnil(L);

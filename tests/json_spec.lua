@@ -24,6 +24,9 @@ local function nested(depth)
   return ("["):rep(depth) .. ("]"):rep(depth)
 end
 
+-- Long texts are decoded record by record, short ones at once.
+local LONG = (" "):rep(20000)
+
 describe("json.decode", function()
   local rows = {
     { "null", "null", null },
@@ -81,10 +84,17 @@ describe("json.decode", function()
     { "an empty name", [[{"":1}]], { [""] = 1 } },
     { "white space", " \t\r\n[ 1 , { \"a\" : 2 } ] \n", { 1, { a = 2 } } },
     { "a byte order mark", "\239\187\191[1]", { 1 } },
+    { "lists in lists", [=[[[[1,[2]],[]],[[],[{"a":[{}]}]]]]=],
+      { { { 1, { 2 } }, {} }, { {}, { { a = { {} } } } } } },
+    { "a page", [=[{"count":2,"next":null,"results":[{"id":1,"a":null},]=]
+        .. [=[{"id":9007199254740993,"a":"\u0000"}]}]=],
+      { count = 2, results = { { id = 1 },
+        { id = integer "9007199254740993", a = ZERO } } } },
   }
   for _, row in ipairs(rows) do
     it(row[1], function()
       assert.are.same({ row[3] }, { core.decode(row[2]) })
+      assert.are.same({ row[3] }, { core.decode(row[2] .. LONG) })
     end)
   end
 
@@ -102,6 +112,16 @@ describe("json.decode", function()
     { "a missing value", [[{"a":}]], "invalid JSON at byte 6 of 6" },
     { "single quotes", "['a']", "invalid JSON at byte 2 of 5" },
     { "not JSON", "<html>", "invalid JSON at byte 1 of 6" },
+    { "a byte order mark inside", "[\239\187\191[1]]",
+      "invalid JSON at byte 2 of 8" },
+    { "a missing colon", [[{"a" 1}]], "invalid JSON at byte 6 of 7" },
+    { "a comma at the end of an object", [[{"a":1,}]],
+      "invalid JSON at byte 8 of 8" },
+    { "an array closed as an object", "[1}", "invalid JSON at byte 3 of 3" },
+    { "an object closed as an array", [[{"a":1] ]],
+      "invalid JSON at byte 7 of 8" },
+    { "a list in a list cut off", [=[{"a":[[1]]=],
+      "invalid JSON at byte 9 of 9" },
     { "half a word", "tru", "invalid JSON at byte 1 of 3" },
     { "NaN", "[NaN]", "invalid JSON at byte 2 of 5" },
     { "a zero byte", "[\"a" .. ZERO .. "\"]", "zero byte at byte 4 of 6" },
@@ -127,8 +147,22 @@ describe("json.decode", function()
     it("refuses " .. row[1], function()
       assert.are.same({ n = 2, nil, row[3] },
         { n = select("#", core.decode(row[2])), core.decode(row[2]) })
+      if row[2] == "" then return end
+      local moved = row[3]:gsub("%d+ of %d+$", function(numbers)
+        local at, of = numbers:match "(%d+) of (%d+)"
+        return ("%d of %d"):format(at + #LONG, of + #LONG)
+      end)
+      assert.are.same({ nil, moved }, { core.decode(LONG .. row[2]) })
     end)
   end
+
+  it("refuses a name that is no string", function()
+    -- cJSON is one byte off here
+    assert.are.same({ nil, "invalid JSON at byte 3 of 5" },
+      { core.decode "{1:2}" })
+    assert.are.same({ nil, "invalid JSON at byte 2 of 20005" },
+      { core.decode("{1:2}" .. LONG) })
+  end)
 
   it("refuses what is no text", function()
     assert.are.same({ nil, "decode: text expected, got number" },
@@ -146,20 +180,31 @@ describe("json.decode", function()
     assert.are.equal("nested more than 1000 deep",
       select(2, core.decode(nested(1001), false, 5000)))
     assert.are.equal(1, core.decode("1", false, 0))
+    assert.are.equal("nested more than 0 deep",
+      select(2, core.decode("[]" .. LONG, false, 0)))
+    assert.is_table(core.decode(nested(3) .. LONG, false, 3))
+    assert.are.equal("nested more than 3 deep",
+      select(2, core.decode(nested(4) .. LONG, false, 3)))
   end)
 
   it("keeps null if told", function()
-    assert.are.same({ a = null, b = { null } },
-      core.decode([[{"a":null,"b":[null]}]], true))
+    for _, padding in ipairs { "", LONG } do
+      local text = [[{"a":null,"b":[null]}]] .. padding
+      assert.are.same({ a = null, b = { null } }, core.decode(text, true))
+      assert.are.same({ b = { null } }, core.decode(text, false))
+    end
   end)
 
   it("marks arrays, not objects", function()
-    local value = core.decode [=[{"a":[],"b":{},"c":[[1]]}]=]
     local mark = getmetatable(array {})
-    assert.are.equal(mark, getmetatable(value.a))
-    assert.are.equal(mark, getmetatable(value.c[1]))
-    assert.is_nil(getmetatable(value.b))
-    assert.is_nil(getmetatable(value))
+    for _, padding in ipairs { "", LONG } do
+      local value = core.decode([=[{"a":[],"b":{},"c":[[1]]}]=] .. padding)
+      assert.are.equal(mark, getmetatable(value.a))
+      assert.are.equal(mark, getmetatable(value.c))
+      assert.are.equal(mark, getmetatable(value.c[1]))
+      assert.is_nil(getmetatable(value.b))
+      assert.is_nil(getmetatable(value))
+    end
   end)
 
   it("keeps the sign of -0", function()
@@ -189,8 +234,10 @@ describe("json.decode", function()
       fields[i] = ('"key %d":%d'):format(i % 700, i)
       expected["key " .. i % 700] = i
     end
-    assert.are.same(expected,
-      core.decode("{" .. table.concat(fields, ",") .. "}"))
+    local text = "{" .. table.concat(fields, ",") .. "}"
+    assert.are.same(expected, core.decode(text))
+    assert.are.same({ a = { { expected } } },
+      core.decode([=[{"a":[[]=] .. text .. "]]}"))
   end)
 end)
 
