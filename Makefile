@@ -41,18 +41,22 @@ endif
   install rock clean help
 
 all: $(BUILD)/maiagent/core.so $(BUILD)/maiagent/http.so ## build into build/LUA_VERSION/ (the default)
+	@:
 
 $(BUILD)/maiagent/core.so: $(CORE_SOURCES:%=$(BUILD)/object/%.o)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(CJSON_LIBS)
+	@echo '  link    $@'
+	@$(LINK) -o $@ $^ $(CJSON_LIBS)
 
 $(BUILD)/maiagent/http.so: $(HTTP_SOURCES:%=$(BUILD)/object/%.o)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(CURL_LIBS)
+	@echo '  link    $@'
+	@$(LINK) -o $@ $^ $(CURL_LIBS)
 
 $(BUILD)/object/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(CJSON_CFLAGS) $(CURL_CFLAGS) -c -o $@ $<
+	@echo '  compile $<'
+	@$(COMPILE) $(CJSON_CFLAGS) $(CURL_CFLAGS) -c -o $@ $<
 
 -include $(wildcard $(BUILD)/object/*.d)
 

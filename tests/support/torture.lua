@@ -60,6 +60,13 @@ local function cold()
   end
 end
 
+-- What failed in `cold` must work in the same state afterwards.
+local function cold_again()
+  local fresh = connect(require "maiagent")
+  assert(fresh.chatbots:list())
+  fresh:close()
+end
+
 local function create()
   local name = "caf\195\169 \0 \"quoted\""
   local labels = client.knowledge_bases.labels
@@ -184,8 +191,10 @@ end
 
 -- Steps until no task is left; an error of a task is the attempt's.
 local function finish_tasks()
-  local running = true
+  local now = require "maiagent.core".now
+  local running, deadline = true, now() + 5
   while running do
+    assert(now() < deadline, "a task does not end")
     local ok, more = pcall(client.step, client)
     running = not ok or more
   end
@@ -213,6 +222,7 @@ end
 return {
   prepare = prepare,
   cold = cold,
+  cold_again = cold_again,
   open = open,
   pieces = pieces,
   check = check,
