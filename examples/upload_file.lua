@@ -16,7 +16,9 @@ local files = client.knowledge_bases.files
 local function upload(path)
   local file, err = files:upload(kb_id, path, nil, {
     on_progress = function(sent, total)
-      io.stderr:write(("\r%s: %d of %d bytes"):format(path, sent, total))
+      if total > 0 then
+        io.stderr:write(("\r%s: %d of %d bytes"):format(path, sent, total))
+      end
     end,
   })
   io.stderr:write("\n")
