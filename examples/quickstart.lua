@@ -35,7 +35,7 @@ local function connect(tour)
   local key = os.getenv("MAIAGENT_API_KEY")
   if key and key ~= "" then
     tour.client = maiagent.new()
-    say("This runs on a live account: %s", tour.client)
+    say("This runs on a live account: %s", tostring(tour.client))
     say("What it makes there, it deletes at the end.")
     return
   end
@@ -186,7 +186,7 @@ local function clean_up(tour)
   for _, thing in ipairs(tour.made) do
     local ok, err = thing.delete()
     say(ok and "  deleted the %s" or "  NOT DELETED: the %s: %s", thing.what,
-      err)
+      tostring(err))
   end
 end
 
