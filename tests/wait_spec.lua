@@ -441,3 +441,31 @@ describe("the descriptor", function()
     assert.is_nil(idle[client])
   end)
 end)
+
+describe("a page asked for ahead", function()
+  after_each(service.check)
+
+  it("does not time out while the caller is busy with others", function()
+    local socket = require("socket")
+    local server = service.start()
+    local client = service.client(server,
+      { timeout = { idle = 0.2, total = 0.4 }, max_retries = 0 })
+    local kb = assert(client.knowledge_bases:create({
+      name = "slow",
+      embeddingModel = assert(client.embedding_models:list())[1].id,
+      rerankerModel = assert(client.reranker_models:list())[1].id,
+    }))
+    for i = 1, 3 do
+      assert(client.knowledge_bases.labels:create(kb.id, { name = "l" .. i }))
+    end
+    local count = 0
+    for _ in client.knowledge_bases.labels:each(kb.id, { pageSize = 1 },
+      { prefetch = 1 })
+    do
+      count = count + 1
+      server:step(0.01)
+      socket.sleep(0.5)
+    end
+    assert.equal(3, count)
+  end)
+end)

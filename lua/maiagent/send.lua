@@ -93,14 +93,19 @@ local function timed_out(message)
   return { kind = "timeout", message = message }
 end
 
+-- Seconds without a byte while somebody looked: a page that was asked for
+-- ahead may have come long ago and waits in the kernel.
+local function idle_time(pending)
+  return math.min(pending.exchange:idle(), now() - pending.watched_since)
+end
+
 -- The subject that `wait` asks: done when the exchange is, or when the call's
 -- idle limit is over.
 function methods:done()
-  local exchange = self.exchange
-  if exchange:done() then
+  if self.exchange:done() then
     return true
   end
-  local left = self.call.timeout.idle - exchange:idle()
+  local left = self.call.timeout.idle - idle_time(self)
   if left <= 0 then
     return true
   end
@@ -122,12 +127,12 @@ local function report_progress(pending)
 end
 
 local function overdue(pending)
-  local timeout, exchange = pending.call.timeout, pending.exchange
+  local timeout = pending.call.timeout
   if now() >= pending.deadline then
     return timed_out(string.format(
       "no whole answer within %g s (timeout.total)", timeout.total))
   end
-  if exchange:idle() >= timeout.idle then
+  if idle_time(pending) >= timeout.idle then
     return timed_out(string.format(
       "not a byte moved for %g s (timeout.idle)", timeout.idle))
   end
@@ -136,6 +141,7 @@ end
 local function await(pending)
   local exchange, on_progress = pending.exchange, pending.call.on_progress
   wait.watch(pending.hub, exchange)
+  pending.watched_since = now()
   local problem
   while not exchange:done() and not problem do
     local until_when = pending.deadline
@@ -338,6 +344,7 @@ end
 -- @treturn table|nil error
 -- @treturn table|nil response (nil where no answer came)
 function methods:finish()
+  self.deadline = now() + self.call.timeout.total
   while true do
     local outcome = attempt(self)
     if redirected(self, outcome) then
@@ -374,7 +381,6 @@ local function start(hub, request, call)
     call = call,
     attempts = 0,
     redirects = 0,
-    deadline = now() + call.timeout.total,
   }, Pending)
   pending.failed_start = begin(pending)
   return pending
