@@ -13,6 +13,10 @@ local upload = require("maiagent.upload")
 
 local BODY_LIMIT = 16 * 1024 -- bytes of an undecodable body kept in the error
 
+-- A part without a type counts as text/plain (RFC 7578, 4.4), which may be
+-- re-encoded on its way.
+local FILE_TYPE = "application/octet-stream"
+
 local function redactor(secret)
   return function(text)
     local plain = secret:gsub("%p", "%%%0")
@@ -190,7 +194,7 @@ local function file_arguments(row, given)
     if not from then
       return nil, nil, err
     end
-    return { upload.file_part(row.part, from) }
+    return { upload.file_part(row.part, from, FILE_TYPE) }
   end
   if given ~= nil and (type(given) ~= "string" or given == "") then
     errors.misuse(row.operation .. ": path must be a file name, got "
