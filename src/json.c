@@ -596,7 +596,7 @@ static int decode(lua_State *L) {
 
 /* JSON strings are UTF-8, which never has this byte: it stands for the zero
 ** byte inside the tree, whose strings are NUL-terminated. */
-#define ZERO_MARK '\xFF'
+#define ZERO_MARK 0xFF
 
 /* Where a value is: the chain from it up to the root. */
 struct place {
@@ -769,7 +769,7 @@ static const char *c_text(struct encoder *e, const char *text, size_t length) {
     return NULL;
   for (size_t i = 0; i < length; i++)
     if (copy->data[i] == '\0')
-      copy->data[i] = ZERO_MARK;
+      copy->data[i] = (char)ZERO_MARK;
   e->zeros = true;
   return copy->data;
 }
@@ -795,7 +795,7 @@ static void attach(struct encoder *e, const struct place *at, cJSON *parent,
 ** written as an integer, beyond it with a fraction or an exponent, so that it
 ** comes back as the float that it is. */
 static void format_double(char *text, size_t size, double value) {
-  if (value == floor(value) && fabs(value) <= EXACT_LIMIT) {
+  if (fabs(value) <= EXACT_LIMIT && (double)(long long)value == value) {
     snprintf(text, size, "%.0f", value);
     return;
   }
@@ -873,7 +873,7 @@ static bool survey_key(struct encoder *e, const struct place *at,
   double n = type == LUA_TNUMBER ? lua_tonumber(e->L, -2) : 0;
   if (type == LUA_TSTRING) {
     s->names++;
-  } else if (n >= 1 && n == floor(n) && n <= INT_MAX) {
+  } else if (n >= 1 && n <= INT_MAX && n == (int)n) {
     s->indexes++;
     s->largest = (size_t)n > s->largest ? (size_t)n : s->largest;
   } else if (type == LUA_TNUMBER) {
