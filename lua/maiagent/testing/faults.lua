@@ -1,51 +1,54 @@
 --- Faults on request: what goes wrong instead of, or around, the next answer.
 -- They know nothing of resources: an exchange gives them the connection, the
--- request, `answer()` (the ordinary response) and `send(response)`.
+-- request, `answer()` (the ordinary response) and `send(response)`. Any fault
+-- with apply = true is one of operations that were carried out all the same.
 local json = require "dkjson"
 local http = require "maiagent.testing.http"
 local has_zlib, zlib = pcall(require, "zlib")
 
 local KINDS = {}
+local BEFORE = {} -- kinds that answer nothing of the ordinary
 
--- The ordinary answer, thrown away: fault.apply says that the operation is
--- carried out although the client is told otherwise; else the body is skipped.
-local function apply(fault, exchange)
-  if fault.apply then
-    return exchange:answer()
-  end
-  while exchange.request.read() do end
-end
-
---- {status=, headers=, body= | json=}: that answer instead.
-function KINDS.status(fault, exchange)
-  apply(fault, exchange)
-  local headers, body = {}, fault.body
-  if fault.json then
-    headers["Content-Type"], body = "application/json", json.encode(fault.json)
-  end
+--- {status=500, headers=, body= | json=}: that answer instead.
+function BEFORE.status(fault, exchange)
+  local headers = {}
   for name, value in pairs(fault.headers or {}) do
     headers[name] = value
   end
+  if fault.json then
+    headers["Content-Type"] = headers["Content-Type"] or "application/json"
+  end
   exchange:send({ status = fault.status or 500, headers = headers,
-    body = body })
+    body = fault.json and json.encode(fault.json) or fault.body })
 end
 
---- {status=}: an answer without a body.
-function KINDS.empty(fault, exchange)
-  KINDS.status({ status = fault.status or 200, apply = fault.apply }, exchange)
+--- {status=200}: an answer without a body.
+function BEFORE.empty(fault, exchange)
+  exchange:send({ status = fault.status or 200 })
 end
 
---- {location=, status=}: a redirect.
-function KINDS.redirect(fault, exchange)
-  KINDS.status({ status = fault.status or 302, apply = fault.apply,
-    headers = { Location = fault.location } }, exchange)
+--- {location=, status=302}: a redirect.
+function BEFORE.redirect(fault, exchange)
+  exchange:send({ status = fault.status or 302,
+    headers = { Location = fault.location } })
 end
 
---- {seconds=}: the ordinary answer, late.
-function KINDS.delay(fault, exchange)
-  local response = exchange:answer()
-  exchange.connection:sleep(fault.seconds or 1)
-  exchange:send(response)
+--- {bytes=}: these bytes, which need not be HTTP, and the end.
+function BEFORE.raw(fault, exchange)
+  exchange.connection:send(fault.bytes or "\0\255 not HTTP\r\n\r\n")
+  exchange.connection.closed = true
+end
+
+--- {bytes=}: a JSON string of that size.
+function BEFORE.large(fault, exchange)
+  local left, piece = (fault.bytes or 2 ^ 20) - 2, ("x"):rep(65536)
+  local open = exchange:send({ status = 200, length = left + 2, body = '"',
+    headers = { ["Content-Type"] = "application/json" } })
+  while open and left > 0 do
+    open = exchange.connection:send(piece:sub(1, left))
+    left = left - #piece
+  end
+  exchange.connection:send('"')
 end
 
 --- A TCP reset as soon as the head of the request is there.
@@ -56,67 +59,49 @@ function KINDS.reset(fault, exchange)
   exchange.connection:abort()
 end
 
---- {bytes=, reset=}: the ordinary answer, but only so much of its body.
-function KINDS.cut(fault, exchange)
-  local head, body = exchange:serialise(exchange:answer())
-  exchange.connection:send(head .. body:sub(1, fault.bytes or 0))
-  if fault.reset then
-    return exchange.connection:abort()
-  end
-  exchange.connection.closed = true
-end
-
 --- No answer at all, until the client gives up.
 function KINDS.hang(fault, exchange)
   if fault.apply then
     exchange:answer()
   end
   exchange.connection:sleep()
-  exchange.connection.closed = true
 end
 
---- {seconds=, bytes=}: the ordinary answer, so many bytes at a time.
+--- {seconds=1}: the ordinary answer, late.
+function KINDS.delay(fault, exchange)
+  local response = exchange:answer()
+  exchange.connection:sleep(fault.seconds or 1)
+  exchange:send(response)
+end
+
+--- {bytes=0, reset=}: the ordinary answer, but only so much of its body.
+function KINDS.cut(fault, exchange)
+  local head, body = exchange:serialise(exchange:answer())
+  exchange.connection:send(head .. body:sub(1, fault.bytes or 0))
+  exchange.connection.closed = true
+  if fault.reset then
+    exchange.connection:abort()
+  end
+end
+
+--- {seconds=0.05, bytes=1}: the ordinary answer, so many bytes at a time.
 function KINDS.drip(fault, exchange)
   local head, body = exchange:serialise(exchange:answer())
   local text, size, first = head .. body, fault.bytes or 1, 1
-  while first <= #text do
-    if not exchange.connection:send(text:sub(first, first + size - 1)) then
-      return
-    end
+  while first <= #text
+    and exchange.connection:send(text:sub(first, first + size - 1)) do
     first = first + size
     exchange.connection:sleep(fault.seconds or 0.05)
   end
 end
 
---- {bytes=}: these bytes, which need not be HTTP, and the end.
-function KINDS.raw(fault, exchange)
-  apply(fault, exchange)
-  exchange.connection:send(fault.bytes or "\0\255 not HTTP\r\n\r\n")
-  exchange.connection.closed = true
-end
-
---- {count=, bytes=}: the ordinary answer with so many more headers, so long.
+--- {count=1, bytes=1024}: the ordinary answer with more headers, so long.
 function KINDS.headers(fault, exchange)
   local response = exchange:answer()
   for number = 1, fault.count or 1 do
     response.headers["X-Filler-" .. number] = ("h"):rep(fault.bytes or 1024)
   end
   exchange:send(response)
-end
-
---- {bytes=}: a JSON string of that size.
-function KINDS.large(fault, exchange)
-  apply(fault, exchange)
-  local left = (fault.bytes or 2 ^ 20) - 2
-  local head = exchange:serialise({ status = 200, length = left + 2,
-    headers = { ["Content-Type"] = "application/json" } })
-  local piece = ("x"):rep(65536)
-  local open = exchange.connection:send(head .. '"')
-  while open and left > 0 do
-    open = exchange.connection:send(piece:sub(1, left))
-    left = left - #piece
-  end
-  exchange.connection:send('"')
 end
 
 --- The ordinary answer, then the end of the connection, unannounced.
@@ -135,8 +120,20 @@ function KINDS.gzip(_, exchange)
   exchange:send(response)
 end
 
+for name, answer in pairs(BEFORE) do
+  KINDS[name] = function(fault, exchange)
+    if fault.apply then
+      exchange:answer()
+    end
+    while exchange.request.read() do end
+    answer(fault, exchange)
+  end
+end
+
 local function problem_of(fault)
-  if not KINDS[fault.kind] then
+  if fault.kind == "gzip" and not has_zlib then
+    return "the gzip fault needs lua-zlib"
+  elseif not KINDS[fault.kind] then
     local names = {}
     for name in pairs(KINDS) do
       names[#names + 1] = name
@@ -144,8 +141,6 @@ local function problem_of(fault)
     table.sort(names)
     return ("unknown kind of fault %q; there are %s"):format(
       tostring(fault.kind), table.concat(names, " "))
-  elseif fault.kind == "gzip" and not has_zlib then
-    return "the gzip fault needs lua-zlib"
   end
 end
 
@@ -172,11 +167,11 @@ end
 -- The first fault for this request; it is used up once its times are over.
 local function take(list, request)
   for place, fault in ipairs(list) do
-    if matches(fault, request) then
-      if fault.after <= 0 then
-        fault.times = fault.times - 1
-        return fault.times > 0 and fault or table.remove(list, place)
-      end
+    local meant = matches(fault, request)
+    if meant and fault.after <= 0 then
+      fault.times = fault.times - 1
+      return fault.times > 0 and fault or table.remove(list, place)
+    elseif meant then
       fault.after = fault.after - 1
     end
   end
@@ -192,15 +187,13 @@ end
 
 function exchange_index:serialise(response)
   self.request.status = response.status
-  return http.serialise(response, self.request, self.request.keep_alive)
+  self.connection.closing = not self.request.keep_alive
+  return http.serialise(response, self.request)
 end
 
 function exchange_index:send(response)
   local head, body = self:serialise(response)
-  self.connection:send(head .. body)
-  if not self.request.keep_alive then
-    self.connection.closed = true
-  end
+  return self.connection:send(head .. body)
 end
 
 --- Answers one request, through a fault of `list` if one is meant for it.
@@ -210,9 +203,11 @@ local function perform(list, server, serve, connection, request)
     connection = connection, request = request }, Exchange)
   local fault = take(list, request)
   if fault then
-    return KINDS[fault.kind](fault, exchange)
+    KINDS[fault.kind](fault, exchange)
+  else
+    exchange:send(exchange:answer())
   end
-  exchange:send(exchange:answer())
+  connection.closed = connection.closed or connection.closing
 end
 
 return { add = add, perform = perform }

@@ -4,105 +4,70 @@
 local socket = require "socket"
 
 local CHUNK = 65536
-local LINE_LIMIT = 65536
-local HEADER_LIMIT = 262144
+local HEAD_LIMIT = 262144
 local MAX_DESCRIPTOR = 1023
-local WAITING = { timeout = true, wantread = "read", wantwrite = "write" }
-
-local REASONS = {
-  [100] = "Continue", [200] = "OK", [201] = "Created", [204] = "No Content",
-  [301] = "Moved Permanently", [302] = "Found", [304] = "Not Modified",
-  [307] = "Temporary Redirect", [308] = "Permanent Redirect",
-  [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden",
-  [404] = "Not Found", [405] = "Method Not Allowed",
-  [408] = "Request Timeout", [409] = "Conflict", [411] = "Length Required",
-  [413] = "Payload Too Large", [415] = "Unsupported Media Type",
-  [429] = "Too Many Requests", [500] = "Internal Server Error",
-  [502] = "Bad Gateway", [503] = "Service Unavailable",
-  [504] = "Gateway Timeout",
-}
+local WAITING = { wantread = "read", wantwrite = "write" } -- LuaSec's words
 
 local Connection = { __name = "maiagent.testing.connection" }
 local connection_index = {}
 Connection.__index = connection_index
 
--- Parks the coroutine until the socket is ready ("read", "write"), the time
--- has come, or the loop closes the connection.
-local function park(connection, direction, deadline)
-  connection.waits, connection.deadline = direction, deadline
+-- Parks the coroutine until the socket is ready for what it could not do for
+-- this reason; false if it never will be.
+local function wait_for(connection, reason, usual)
+  connection.waits = WAITING[reason] or reason == "timeout" and usual
+  if not connection.waits or connection.closed then
+    return false
+  end
   coroutine.yield()
-end
-
-local function direction_of(reason, usual)
-  local waits = WAITING[reason]
-  return waits == true and usual or waits
+  return not connection.closed
 end
 
 --- What has arrived, as soon as something has; nil once the peer is gone.
 function connection_index:fill()
-  while not self.closed do
+  repeat
     local data, reason, partial = self.socket:receive(CHUNK)
     data = data or partial
-    if data and #data > 0 then
+    if data and data ~= "" then
       return data
     end
-    local direction = direction_of(reason, "read")
-    if not direction then
-      return nil
-    end
-    park(self, direction)
-  end
+  until not wait_for(self, reason, "read")
 end
 
 --- At most `limit` bytes, at least one; nil once the peer is gone.
 function connection_index:take(limit)
-  local data = self.buffer
-  if data == "" then
-    data = self:fill()
-  end
-  if not data or #data <= limit then
-    self.buffer = ""
-    return data
-  end
-  self.buffer = data:sub(limit + 1)
-  return data:sub(1, limit)
+  local data = self.buffer ~= "" and self.buffer or self:fill()
+  self.buffer = data and data:sub(limit + 1) or ""
+  return data and data:sub(1, limit)
 end
 
 --- One line without its end; nil once the peer is gone or it grows too long.
 function connection_index:line()
-  while true do
-    local first, last = self.buffer:find("\r?\n")
-    if first then
-      local line = self.buffer:sub(1, first - 1)
-      self.buffer = self.buffer:sub(last + 1)
-      return line
-    end
-    local data = #self.buffer < LINE_LIMIT and self:fill()
+  local first, last = self.buffer:find("\r?\n")
+  while not first do
+    local data = #self.buffer < HEAD_LIMIT and self:fill()
     if not data then
       return nil
     end
     self.buffer = self.buffer .. data
+    first, last = self.buffer:find("\r?\n")
   end
+  local line = self.buffer:sub(1, first - 1)
+  self.buffer = self.buffer:sub(last + 1)
+  return line
 end
 
 --- Sends all of `data`; false once the peer is gone.
 function connection_index:send(data)
   local first = 1
-  while first <= #data do
-    if self.closed then
-      return false
-    end
+  repeat
     local last, reason, partial = self.socket:send(data, first)
-    first = (last or partial or first - 1) + 1
-    if not last then
-      local direction = direction_of(reason, "write")
-      if not direction then
-        return false
-      end
-      park(self, direction)
+    if last then
+      return true
     end
-  end
-  return true
+    first = (partial or first - 1) + 1
+  until not wait_for(self, reason, "write")
+  return false
 end
 
 --- Waits `seconds` (nil: for ever, unread data is lost then), but not longer
@@ -110,7 +75,8 @@ end
 function connection_index:sleep(seconds)
   local deadline = seconds and socket.gettime() + seconds
   while not self.closed and (not deadline or socket.gettime() < deadline) do
-    park(self, "read", deadline)
+    self.deadline = deadline
+    wait_for(self, "timeout", "read")
     local data, reason, partial = self.socket:receive(CHUNK)
     self.buffer = deadline and self.buffer .. (data or partial or "") or ""
     self.closed = self.closed or reason == "closed"
@@ -133,40 +99,22 @@ end
 
 local function read_headers(connection)
   local headers, size = {}, 0
-  while true do
-    local line = connection:line()
-    size = size + #(line or "")
-    if not line or size > HEADER_LIMIT then
-      return nil
-    end
-    if line == "" then
-      return headers
-    end
+  local line = connection:line()
+  while line and line ~= "" do
     local name, value = line:match("^([^%s:]+):%s*(.-)%s*$")
-    if not name then
+    size = size + #line
+    if not name or size > HEAD_LIMIT then
       return nil
     end
     name = name:lower()
     headers[name] = headers[name] and headers[name] .. ", " .. value or value
+    line = connection:line()
   end
-end
-
--- Readers return the next piece of the body, then nil.
-local function sized_body(connection, left)
-  return function()
-    if left == 0 then
-      return nil
-    end
-    local data = connection:take(left)
-    left = data and left - #data or 0
-    connection.closed = connection.closed or not data
-    return data
-  end
+  return line and headers
 end
 
 local function next_chunk_size(connection)
-  local line = connection:line()
-  local size = tonumber((line or ""):match("^%x+") or "x", 16)
+  local size = tonumber((connection:line() or ""):match("^%x+") or "x", 16)
   if size == 0 then
     read_headers(connection) -- trailers
   end
@@ -174,31 +122,26 @@ local function next_chunk_size(connection)
   return size or 0
 end
 
-local function chunked_body(connection)
-  local left, ended = 0, false
+-- A function that returns the next piece of the body, then nil.
+local function body_reader(connection, headers)
+  local chunked = headers["transfer-encoding"] == "chunked"
+  local left, ended = tonumber(headers["content-length"]) or 0, not chunked
   return function()
     if left == 0 and not ended then
       left = next_chunk_size(connection)
       ended = left == 0
     end
-    if ended then
+    if left == 0 then
       return nil
     end
     local data = connection:take(left)
     left = data and left - #data or 0
-    if data and left == 0 then
+    if chunked and data and left == 0 then
       connection:line()
     end
     connection.closed = connection.closed or not data
     return data
   end
-end
-
-local function body_reader(connection, headers)
-  if (headers["transfer-encoding"] or ""):lower():find("chunked", 1, true) then
-    return chunked_body(connection)
-  end
-  return sized_body(connection, tonumber(headers["content-length"] or "0") or 0)
 end
 
 -- The reader of a request, counting, and answering `Expect: 100-continue` when
@@ -219,12 +162,8 @@ end
 
 --- The next request of a connection, its body still unread; nil at the end.
 local function read_request(connection)
-  local line = connection:line()
-  if line == "" then
-    line = connection:line()
-  end
   local method, target, version =
-    (line or ""):match("^(%u+) (%S+) HTTP/1%.(%d)$")
+    (connection:line() or ""):match("^(%u+) (%S+) HTTP/1%.(%d)$")
   local headers = method and read_headers(connection)
   if not headers then
     return nil
@@ -240,36 +179,31 @@ end
 
 --- The whole body of a request, or nil once it is longer than `limit`.
 local function read_body(request, limit)
-  local pieces, size = {}, 0
+  local pieces = {}
   local data = request.read()
   while data do
-    size = size + #data
-    if size <= limit then
-      pieces[#pieces + 1] = data
-    end
+    pieces[#pieces + 1] = request.body_bytes <= limit and data or nil
     data = request.read()
   end
-  return size <= limit and table.concat(pieces) or nil
+  return request.body_bytes <= limit and table.concat(pieces) or nil
 end
 
 --- Head and body of a response {status, headers, body} as they are sent.
-local function serialise(response, request, keep_alive)
-  local body = response.body or ""
-  local lines = { "HTTP/1.1 " .. response.status .. " "
-    .. (REASONS[response.status] or "Status") }
+local function serialise(response, request)
+  local status, body = response.status, response.body or ""
+  local lines = { "HTTP/1.1 " .. status
+    .. (status < 400 and " OK" or " Error") }
   for name, value in pairs(response.headers or {}) do
     lines[#lines + 1] = name .. ": " .. value
   end
-  if response.status ~= 204 and response.status ~= 304 then
+  if status ~= 204 and status ~= 304 then
     lines[#lines + 1] = "Content-Length: " .. (response.length or #body)
   end
-  if not keep_alive then
+  if not request.keep_alive then
     lines[#lines + 1] = "Connection: close"
   end
-  if request.method == "HEAD" then
-    body = ""
-  end
-  return table.concat(lines, "\r\n") .. "\r\n\r\n", body
+  return table.concat(lines, "\r\n") .. "\r\n\r\n",
+    request.method == "HEAD" and "" or body
 end
 
 local Loop = { __name = "maiagent.testing.loop" }
@@ -278,26 +212,22 @@ Loop.__index = loop_index
 
 -- LuaSec takes the descriptor over from the plain socket.
 local function handshake(connection, tls)
-  local secure = assert(require("ssl").wrap(connection.socket, tls))
-  connection.loop.connections[connection.socket] = nil
-  connection.socket = secure
-  connection.loop.connections[secure] = connection
-  secure:settimeout(0)
-  while not connection.closed do
-    local done, reason = secure:dohandshake()
+  local known = connection.loop.connections
+  known[connection.socket] = nil
+  connection.socket = assert(require("ssl").wrap(connection.socket, tls))
+  known[connection.socket] = connection
+  connection.socket:settimeout(0)
+  repeat
+    local done, reason = connection.socket:dohandshake()
     if done then
       return true
     end
-    local direction = direction_of(reason, "read")
-    if not direction then
-      return false
-    end
-    park(connection, direction)
-  end
+  until not wait_for(connection, reason, "read")
+  return false
 end
 
-local function converse(connection, serve)
-  if connection.tls and not handshake(connection, connection.tls) then
+local function converse(connection, serve, tls)
+  if tls and not handshake(connection, tls) then
     return
   end
   repeat
@@ -314,7 +244,7 @@ local function resume(loop, connection)
   if not ok then
     loop.on_error(debug.traceback(connection.thread, tostring(problem)))
   end
-  if not ok or coroutine.status(connection.thread) == "dead" then
+  if coroutine.status(connection.thread) == "dead" then
     loop.connections[connection.socket] = nil
     connection.closed = true
     connection.socket:close()
@@ -323,14 +253,14 @@ end
 
 --- Serves `stream`, a connected socket, with `talk(connection)` in a coroutine.
 -- number: the connection's, nil for one that is not a client's.
-function loop_index:add(stream, number, talk, tls)
+function loop_index:add(stream, number, talk)
   if stream:getfd() > MAX_DESCRIPTOR then
     return stream:close()
   end
   stream:settimeout(0)
   stream:setoption("tcp-nodelay", true)
   local connection = setmetatable({ socket = stream, buffer = "", loop = self,
-    number = number, tls = tls }, Connection)
+    number = number }, Connection)
   connection.thread = coroutine.create(function() talk(connection) end)
   self.connections[stream] = connection
   resume(self, connection)
@@ -345,23 +275,15 @@ function loop_index:listen(host, port, serve, tls)
   self.listeners[listener] = function(stream)
     self.accepted = self.accepted + 1
     self:add(stream, self.accepted, function(connection)
-      converse(connection, serve)
-    end, tls)
+      converse(connection, serve, tls)
+    end)
   end
-  return (select(2, listener:getsockname()))
-end
-
-local function accept_all(loop, listener)
-  local stream = listener:accept()
-  while stream do
-    loop.listeners[listener](stream)
-    stream = listener:accept()
-  end
+  return tonumber((select(2, listener:getsockname())))
 end
 
 -- What select() must watch, and how long it may.
 local function watched(loop, seconds, client)
-  local readers, writers, now = {}, {}, socket.gettime()
+  local readers, writers, now = { client }, {}, socket.gettime()
   for listener in pairs(loop.listeners) do
     readers[#readers + 1] = listener
   end
@@ -372,36 +294,38 @@ local function watched(loop, seconds, client)
       seconds = math.min(seconds, math.max(connection.deadline - now, 0))
     end
   end
-  readers[#readers + 1] = client
   return readers, writers, seconds
 end
 
-local function due(loop)
-  local list, now = {}, socket.gettime()
-  for _, connection in pairs(loop.connections) do
+-- The streams whose time has come, and those that are ready.
+local function ready(loop, seconds, client)
+  local streams, writable = socket.select(watched(loop, seconds, client))
+  for _, stream in ipairs(writable) do
+    streams[#streams + 1] = stream
+  end
+  local now = socket.gettime()
+  for stream, connection in pairs(loop.connections) do
     if connection.deadline and connection.deadline <= now then
-      list[#list + 1] = connection
+      streams[#streams + 1] = stream
     end
   end
-  return list
+  return streams
 end
 
 --- Serves what is ready, waiting at most `seconds` for it. `client` is anything
 -- with getfd() whose readiness ends the wait too.
 function loop_index:step(seconds, client)
-  local readers, writers, wait = watched(self, seconds or 0, client)
-  local readable, writable = socket.select(readers, writers, wait)
-  for _, list in ipairs({ readable, writable }) do
-    for _, stream in ipairs(list) do
-      if self.listeners[stream] then
-        accept_all(self, stream)
-      elseif self.connections[stream] then
-        resume(self, self.connections[stream])
+  for _, stream in ipairs(ready(self, seconds or 0, client)) do
+    local connection, accept = self.connections[stream], self.listeners[stream]
+    if connection then
+      resume(self, connection)
+    elseif accept then
+      local accepted = stream:accept()
+      while accepted do
+        accept(accepted)
+        accepted = stream:accept()
       end
     end
-  end
-  for _, connection in ipairs(due(self)) do
-    resume(self, connection)
   end
 end
 
@@ -416,11 +340,10 @@ end
 
 --- Closes everything.
 function loop_index:close()
-  for listener in pairs(self.listeners) do
-    listener:close()
-  end
-  for stream in pairs(self.connections) do
-    stream:close()
+  for _, set in ipairs({ self.listeners, self.connections }) do
+    for stream in pairs(set) do
+      stream:close()
+    end
   end
   self.listeners, self.connections = {}, {}
 end
@@ -431,8 +354,4 @@ local function new_loop(on_error)
     on_error = on_error }, Loop)
 end
 
-return {
-  new_loop = new_loop,
-  read_body = read_body,
-  serialise = serialise,
-}
+return { new_loop = new_loop, read_body = read_body, serialise = serialise }

@@ -55,18 +55,20 @@ end
 
 api.route("POST upload-presigned-url/", "", presign)
 
--- A sink that keeps at most `limit` bytes in part.text and counts all.
+-- A sink that counts a part's bytes and keeps the first of them.
 local function keep(part, limit)
-  local pieces, kept = {}, 0
-  part.size = 0
+  part.size, part.pieces = 0, {}
   return function(data)
+    local room = limit - part.size
     part.size = part.size + #data
-    if kept < limit then
-      pieces[#pieces + 1] = data:sub(1, limit - kept)
-      kept = kept + #pieces[#pieces]
+    if room > 0 then
+      part.pieces[#part.pieces + 1] = data:sub(1, room)
     end
-    part.text = table.concat(pieces)
   end
+end
+
+local function text_of(part)
+  return table.concat(part.pieces)
 end
 
 local function receive(request)
@@ -91,7 +93,7 @@ local function changed_field(form, granted)
     local sent = form.fields[name]
     if not sent then
       return "missing " .. name
-    elseif sent.text ~= value then
+    elseif text_of(sent) ~= value then
       return "changed " .. name
     end
   end
@@ -138,8 +140,12 @@ local function size_problem(form, grant)
   end
 end
 
+-- A client that gives up in the middle has broken no rule.
 local function refuse(server, request, status, code, message)
-  server:note(request, code .. ": " .. message)
+  local announced = tonumber(request.headers["content-length"]) or 0
+  if request.body_bytes >= announced then
+    server:note(request, code .. ": " .. message)
+  end
   return xml(status, code, message)
 end
 
@@ -149,7 +155,7 @@ local function upload(server, request)
   if code then
     return refuse(server, request, 400, code, message)
   end
-  local key = form.fields.key.text
+  local key = text_of(form.fields.key)
   local grant = server.state.grants[key]
   message = policy_problem(form, grant)
   if message then
@@ -161,7 +167,7 @@ local function upload(server, request)
   end
   local file = form.file
   server.state.objects[key] = { size = file.size, type = file.type,
-    content = file.size <= KEPT and (file.text or "") or nil }
+    content = file.size <= KEPT and text_of(file) or nil }
   return { status = 204, headers = { ETag = '"' .. file.size .. '"' } }
 end
 

@@ -1,7 +1,7 @@
 --- Field checks, with the service's own messages (Django REST Framework).
 -- A schema is a text: NAME[!][?]:TYPE[=DEFAULT] ..., where ! is required, ? may
--- be null, and TYPE is one of CHECKS, an enumeration a|b|c, refs (an array of
--- {id}), ref, or refs/COLLECTION, whose records must exist.
+-- be null, and TYPE is one of CHECKS, an enumeration a|b|c, or refs, ref, an
+-- array of {id} or one, refs/COLLECTION where the records must exist.
 local json = require "dkjson"
 local state = require "maiagent.testing.state"
 
@@ -10,6 +10,10 @@ local UUID = "^" .. ("%x"):rep(8) .. "%-" .. (("%x"):rep(4) .. "%-"):rep(3)
   .. ("%x"):rep(12) .. "$"
 local REQUIRED = "This field is required."
 local MAX_NAME = 255
+local TYPES = { string = "str", boolean = "bool", array = "list",
+  object = "dict" }
+
+local CHECKS = {}
 
 local function snake(name)
   return (name:gsub("%u", function(letter) return "_" .. letter:lower() end))
@@ -17,64 +21,64 @@ end
 
 -- The name that the service, written in Python, has for a value's type.
 local function python_type(value)
-  local kind = type(value)
   if value == null then
     return "NoneType"
-  elseif kind == "table" then
-    return getmetatable(value).__jsontype == "array" and "list" or "dict"
-  elseif kind == "number" then
+  elseif type(value) == "number" then
     return value % 1 == 0 and "int" or "float"
   end
-  return kind == "string" and "str" or "bool"
+  return TYPES[type(value)] or TYPES[getmetatable(value).__jsontype]
+end
+
+local function quoted(value)
+  return type(value) == "string" and value or json.encode(value)
 end
 
 local function is_uuid(value)
   return type(value) == "string" and value:find(UUID) ~= nil
 end
 
-local function in_range(value, low, high)
-  if low and value < low then
-    return nil, "Ensure this value is greater than or equal to " .. low .. "."
-  elseif high and value > high then
-    return nil, "Ensure this value is less than or equal to " .. high .. "."
+local function number_check(problem, low, high, whole)
+  return function(value)
+    local number = type(value) ~= "boolean" and tonumber(value)
+    if not number or whole and number % 1 ~= 0 then
+      return nil, problem
+    elseif low and number < low then
+      return nil, "Ensure this value is greater than or equal to " .. low .. "."
+    elseif high and number > high then
+      return nil, "Ensure this value is less than or equal to " .. high .. "."
+    end
+    return whole and math.floor(number) or number
   end
-  return value
 end
 
-local function check_integer(value, low)
-  local number = type(value) ~= "boolean" and tonumber(value)
-  if not number or number % 1 ~= 0 then
-    return nil, "A valid integer is required."
-  end
-  return in_range(math.floor(number), low)
-end
+local INTEGER = "A valid integer is required."
+CHECKS.integer = number_check(INTEGER, nil, nil, true)
+CHECKS.natural = number_check(INTEGER, 0, nil, true)
+CHECKS.count = number_check(INTEGER, 1, nil, true)
+CHECKS.ratio = number_check("A valid number is required.", 0, 1)
 
-local CHECKS = {}
+function CHECKS.any(value) return value end
 
 function CHECKS.string(value)
-  if type(value) ~= "string" and type(value) ~= "number" then
-    return nil, "Not a valid string."
+  if type(value) == "string" or type(value) == "number" then
+    return tostring(value)
   end
-  return tostring(value)
-end
-
--- Strings that must not be empty, and not longer than the service's columns.
-function CHECKS.name(value)
-  local text, problem = CHECKS.string(value)
-  if not text then
-    return nil, problem
-  elseif text:find("^%s*$") then
-    return nil, "This field may not be blank."
-  elseif select(2, text:gsub("[^\128-\191]", "")) > MAX_NAME then
-    return nil, "Ensure this field has no more than 255 characters."
-  end
-  return text
+  return nil, "Not a valid string."
 end
 
 function CHECKS.text(value)
   local text, problem = CHECKS.string(value)
-  if text and text:find("^%s*$") then
+  if text and not text:find("%S") then
     return nil, "This field may not be blank."
+  end
+  return text, problem
+end
+
+-- A text no longer than the service's columns.
+function CHECKS.name(value)
+  local text, problem = CHECKS.text(value)
+  if text and #text:gsub("[\128-\191]", "") > MAX_NAME then
+    return nil, "Ensure this field has no more than 255 characters."
   end
   return text, problem
 end
@@ -83,8 +87,7 @@ function CHECKS.uuid(value)
   if is_uuid(value) then
     return value:lower()
   end
-  local text = type(value) == "string" and value or json.encode(value)
-  return nil, "“" .. text .. "” is not a valid UUID."
+  return nil, "“" .. quoted(value) .. "” is not a valid UUID."
 end
 
 -- A plain UUID field (not a reference) words it differently.
@@ -95,18 +98,6 @@ function CHECKS.id(value)
   return nil, "Must be a valid UUID."
 end
 
-function CHECKS.integer(value) return check_integer(value) end
-function CHECKS.natural(value) return check_integer(value, 0) end
-function CHECKS.count(value) return check_integer(value, 1) end
-
-function CHECKS.ratio(value)
-  local number = type(value) ~= "boolean" and tonumber(value)
-  if not number then
-    return nil, "A valid number is required."
-  end
-  return in_range(number, 0, 1)
-end
-
 function CHECKS.boolean(value)
   if type(value) == "boolean" then
     return value
@@ -114,14 +105,12 @@ function CHECKS.boolean(value)
   return nil, "Must be a valid boolean."
 end
 
-function CHECKS.any(value) return value end
-
 function CHECKS.object(value)
   if python_type(value) == "dict" then
     return value
   end
-  return nil, ('Expected a dictionary of items but got type "%s".'):format(
-    python_type(value))
+  return nil, 'Expected a dictionary of items but got type "'
+    .. python_type(value) .. '".'
 end
 
 local function not_a_dictionary(value)
@@ -129,7 +118,7 @@ local function not_a_dictionary(value)
     .. "got " .. python_type(value) .. "." }) }
 end
 
--- Checks the items of a list; the errors of item n stand at place n.
+--- Checks the items of a list; the errors of item n stand at place n.
 local function check_list(value, check_item)
   if python_type(value) ~= "list" then
     return nil, 'Expected a list of items but got type "'
@@ -147,16 +136,25 @@ local function check_list(value, check_item)
   return clean
 end
 
+function CHECKS.ids(value)
+  return check_list(value, function(item)
+    local id, problem = CHECKS.id(item)
+    return id, problem and array({ problem })
+  end)
+end
+
 local function check_ref(value, context, collection)
   if python_type(value) ~= "dict" then
     return nil, not_a_dictionary(value)
-  elseif value.id == nil then
-    return nil, { id = array({ REQUIRED }) }
   end
-  local id, problem = CHECKS.uuid(value.id)
-  local record = id and collection and context.find(collection, id)
-  if id and collection and not record then
-    problem = ('Invalid pk "%s" - object does not exist.'):format(id)
+  local id, problem, record = nil, REQUIRED, nil
+  if value.id ~= nil then
+    id, problem = CHECKS.uuid(value.id)
+  end
+  if id and collection then
+    record = context.find(collection, id)
+    problem = not record
+      and ('Invalid pk "%s" - object does not exist.'):format(id) or nil
   end
   if problem then
     return nil, { id = array({ problem }) }
@@ -176,34 +174,28 @@ local function check_choice(value, choices)
       return value
     end
   end
-  local text = type(value) == "string" and value or json.encode(value)
-  return nil, ('"%s" is not a valid choice.'):format(text)
+  return nil, ('"%s" is not a valid choice.'):format(quoted(value))
 end
 
-function CHECKS.ids(value)
-  return check_list(value, function(item)
-    local id, problem = CHECKS.id(item)
-    return id, problem and array({ problem })
-  end)
+local function check_of(kind)
+  local reference, collection = kind:match("^(refs?)/?(.*)$")
+  if not reference then
+    return CHECKS[kind] or function(value) return check_choice(value, kind) end
+  end
+  local check = reference == "refs" and check_refs or check_ref
+  return function(value, context)
+    return check(value, context, collection ~= "" and collection or nil)
+  end, reference
 end
 
 local function parse_field(text)
   local name, required, nullable, kind, default =
     text:match("^(%w+)(!?)(%??):([^=]+)=?(.*)$")
   local field = { name = name, snake = snake(name), required = required == "!",
-    nullable = nullable == "?", check = CHECKS[kind] }
-  local reference, collection = kind:match("^(refs?)/?(.*)$")
-  collection = collection ~= "" and collection or nil
-  if reference then
-    local check = reference == "refs" and check_refs or check_ref
-    field.check, field.reference = function(value, context)
-      return check(value, context, collection)
-    end, reference
-  elseif kind:find("|", 1, true) then
-    field.check = function(value) return check_choice(value, kind) end
-  end
+    nullable = nullable == "?" }
+  field.check, field.reference = check_of(kind)
   if default ~= "" then
-    field.default = json.decode(default, 1, null)
+    field.default = json.decode(default)
     if field.default == nil then
       field.default = default
     end
@@ -235,13 +227,12 @@ end
 local function check_field(field, value, context)
   if value == nil then
     return nil, field.required and not context.partial and REQUIRED or nil
-  elseif value == null then
-    if field.nullable then
-      return null
-    end
-    return nil, "This field may not be null."
+  elseif value ~= null then
+    return field.check(value, context)
+  elseif field.nullable then
+    return null
   end
-  return field.check(value, context)
+  return nil, "This field may not be null."
 end
 
 --- The known fields of a body, checked; or nil and field -> list of messages.
@@ -267,11 +258,5 @@ local function check(fields, data, context)
   return clean
 end
 
-return {
-  check = check,
-  check_list = check_list,
-  is_uuid = is_uuid,
-  python_type = python_type,
-  schema = schema,
-  snake = snake,
-}
+return { check = check, check_list = check_list, python_type = python_type,
+  schema = schema, snake = snake }
