@@ -1081,6 +1081,8 @@ static bool print(struct encoder *e, const struct place *root,
   if (result == BUFFER_OK)
     return true;
   out->length = before;
+  if (out->data)
+    out->data[before] = '\0';
   if (result == BUFFER_NO_MEMORY)
     no_memory(e->L);
   return refuse(e, root, "larger than %zu bytes of JSON", out->limit);
