@@ -686,12 +686,11 @@ static void add_quoted(struct encoder *e, const char *key, size_t length) {
 
 /* params.files[2]["file name"] */
 static void add_place(struct encoder *e, const struct place *at) {
+  if (at->parent)
+    add_place(e, at->parent);
   if (!at->parent) {
     add(e, "params", 6);
-    return;
-  }
-  add_place(e, at->parent);
-  if (!at->key) {
+  } else if (!at->key) {
     add_format(e, "[%zu]", at->index);
   } else if (is_identifier(at->key, at->key_length)) {
     add(e, ".", 1);
@@ -1001,14 +1000,14 @@ static bool encode_fields(struct encoder *e, const struct place *at,
 }
 
 static bool check_cycle(struct encoder *e, const struct place *at) {
-  for (const struct place *p = at->parent; p; p = p->parent) {
-    if (p->table == at->table) {
-      refuse(e, at, "a cycle, the same table as ");
-      add_place(e, p);
-      return false;
-    }
-  }
-  return true;
+  const struct place *same = at->parent;
+  while (same && same->table != at->table)
+    same = same->parent;
+  if (!same)
+    return true;
+  refuse(e, at, "a cycle, the same table as ");
+  add_place(e, same);
+  return false;
 }
 
 /* Names the first levels only: they tell which field it is. */
