@@ -386,6 +386,11 @@ void loop_kick(struct loop *loop) {
   platform_arm(loop);
 }
 
+void loop_rearm(struct loop *loop) {
+  if (loop->multi)
+    platform_arm(loop);
+}
+
 bool loop_poll(struct loop *loop, int ms) {
   return loop_open(loop) && platform_poll(loop, ms);
 }

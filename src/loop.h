@@ -75,6 +75,9 @@ void loop_step(struct loop *loop);
 /* After libcurl was called outside of a step: does what became due. */
 void loop_kick(struct loop *loop);
 
+/* The same, but leaves it to the next step, for which the descriptor asks. */
+void loop_rearm(struct loop *loop);
+
 /* Waits up to `ms` for something to do; false on time-out or a signal. */
 bool loop_poll(struct loop *loop, int ms);
 

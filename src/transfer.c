@@ -476,7 +476,7 @@ void transfer_resume(struct transfer *t) {
   t->paused = false;
   t->last_byte = loop_now();
   curl_easy_pause(t->member.easy, CURLPAUSE_CONT);
-  loop_kick(t->member.loop);
+  loop_rearm(t->member.loop);
 }
 
 double transfer_idle(struct transfer *t) {
