@@ -97,6 +97,9 @@ describe("misuse", function()
     { "an unknown verb", function(client)
       return line(), client:request("FETCH", "chatbots/")
     end, "method must be GET" },
+    { "a query that is no table", function(client)
+      return line(), client:request("GET", "chatbots/", 5)
+    end, "client:request: params must be a table, got number" },
     { "a URL of another host", function(client)
       return line(), client:request("GET", "https://evil.example/")
     end, "another origin" },

@@ -51,6 +51,10 @@ end
 
 local function content_of(verb, params, options)
   if verb == "GET" or verb == "DELETE" then
+    if params ~= nil and type(params) ~= "table" then
+      errors.misuse("client:request: params must be a table, got "
+        .. type(params))
+    end
     return { query = options_of.merged(params or {}, options.query) }
   end
   if params == nil then
