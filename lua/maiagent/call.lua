@@ -17,6 +17,12 @@ local BODY_LIMIT = 16 * 1024 -- bytes of an undecodable body kept in the error
 -- re-encoded on its way.
 local FILE_TYPE = "application/octet-stream"
 
+local ACCEPT = {
+  -- A view that renders only spreadsheets refuses one who accepts only JSON.
+  file = "*/*",
+  any = "application/json, */*;q=0.5",
+}
+
 local function redactor(secret)
   return function(text)
     local plain = secret:gsub("%p", "%%%0")
@@ -35,10 +41,10 @@ end
 
 -- The one place where a request gets the key: `authorize` refuses any URL
 -- that is not of the base's origin.
-local function dress(state, request, options)
+local function dress(state, request, options, reply)
   local settings = state.settings
   local authorization, secret = settings.authorization()
-  request:set("Accept", "application/json")
+  request:set("Accept", ACCEPT[reply] or "application/json")
   set_headers(request, settings.headers)
   if options.headers then
     set_headers(request, options.headers)
@@ -91,14 +97,14 @@ local function transport(state, request, options, more)
 end
 
 -- Prepares a GET of a redirect's target, or nil where that is another origin.
-local function follower(state, options)
+local function follower(state, options, reply)
   return function(url)
     if not core.same_origin(url, state.settings.base) then
       return nil
     end
     local request = core.request("GET", url)
     if request then
-      dress(state, request, options)
+      dress(state, request, options, reply)
     end
     return request
   end
@@ -108,11 +114,11 @@ end
 -- @tparam table state
 -- @tparam userdata request prepared; gets its headers and the key here
 -- @tparam table options of the call, checked
--- @tparam table more operation, settings, progress
+-- @tparam table more operation, reply, settings, progress
 -- @treturn table pending
 local function launch(state, request, options, more)
-  more.secret = dress(state, request, options)
-  more.follow = follower(state, options)
+  more.secret = dress(state, request, options, more.reply)
+  more.follow = follower(state, options, more.reply)
   local description = transport(state, request, options, more)
   return send.start(state.hub, request, description)
 end
@@ -268,6 +274,7 @@ local function begin(state, row, ids, params, given)
   local request = prepare(state, row, ids, params, options)
   local pending = launch(state, request, options, {
     operation = row.operation,
+    reply = row.reply,
     settings = save_as and { path = download.partial(save_as) },
     progress = row.reply == "file" and "received" or "sent",
   })

@@ -94,8 +94,8 @@ function methods:request(verb, path, params, options)
   if not request then
     errors.misuse("client:request: " .. problem)
   end
-  local pending =
-    call.launch(state, request, options, { operation = "request" })
+  local pending = call.launch(state, request, options,
+    { operation = "request", reply = "any" })
   return call.collect(state, pending, "any")
 end
 
