@@ -350,6 +350,14 @@ describe("the stand-in", function()
       assert.equal(415, status)
     end)
 
+    it("answers 413 to a body that is too long", function()
+      local child = testing.spawn({ body_limit = 100 })
+      local status = call("POST", child.base_url .. "/api/chatbots/",
+        { name = ("x"):rep(100) })
+      child:stop()
+      assert.equal(413, status)
+    end)
+
     it("answers 405 and what is allowed", function()
       local status, value, headers = call("PUT", "/api/embedding-models/", "{}")
       assert.equal(405, status)
@@ -403,6 +411,13 @@ describe("the stand-in", function()
       local status, value = call("GET", url)
       assert.equal(200, status)
       assert.matches("fail.pdf", value.errorMessage, 1, true)
+    end)
+
+    it("get the defaults of the metadata keys", function()
+      local _, path = knowledge_base()
+      created(path .. "metadata-keys/", { keyName = "a", defaultValue = "b" })
+      local file = add_files(path, "a.pdf")[1]
+      assert.same({ a = "b" }, file.rawUserDefineMetadata)
     end)
 
     it("are filtered", function()
@@ -648,6 +663,12 @@ describe("the stand-in", function()
       { "status", { status = 429, json = { a = 1 } }, 429, { a = 1 } },
       { "redirect", { location = "/x" }, 302, "" },
       { "large", { bytes = 100000 }, 200, ("x"):rep(99998) },
+      {
+        "status",
+        { status = 200, body = ("y"):rep(400000) },
+        200,
+        ("y"):rep(400000),
+      },
     }
     for _, row in ipairs(rows) do
       it(row[1] .. " is what it says", function()

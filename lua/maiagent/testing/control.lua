@@ -13,7 +13,7 @@ local FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 3, 63
 local SCRIPT = [[
 set -- %s %s %s
 if [ -z "$3" ]; then
-  self=$(readlink "/proc/$PPID/exe")
+  self=$(readlink "/proc/$PPID/exe" 2>/dev/null)
   case ${self##*/} in lua*) ;; *) self= ;; esac
   for name in "$self" %s lua; do
     [ -n "$name" ] && command -v "$name" >/dev/null && break
@@ -31,6 +31,12 @@ Handle.__index = handle_index
 
 local function quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
+end
+
+local function kill(pid)
+  if pid then
+    os.execute(("kill -9 %d"):format(pid))
+  end
 end
 
 local function finite(value)
@@ -100,7 +106,7 @@ function handle_index:stop()
   control:shutdown("send")
   local _, reason = control:receive("*a")
   if reason == "timeout" then
-    os.execute("kill -9 " .. self.pid)
+    kill(self.pid)
   end
   control:close()
   self.process:close()
@@ -111,6 +117,7 @@ local function connect(handle, listener, options)
   local control = handle.pid and listener:accept()
   listener:close()
   if not control then
+    kill(handle.pid)
     error("maiagent.testing: the server's process did not start; options.lua "
       .. "names its interpreter", 3)
   end
@@ -163,14 +170,17 @@ local function serve()
   local control = assert(socket.connect("127.0.0.1",
     tonumber(os.getenv("MAIAGENT_TESTING_PORT"))))
   local options = json.decode(assert(control:receive()))
-  local server = require("maiagent.testing").open(options)
+  local ok, server = pcall(require("maiagent.testing").open, options)
+  if not ok then
+    return control:send(json.encode({ error = tostring(server) }) .. "\n")
+  end
   local steering = server.loop:add(control, nil, function(connection)
     connection:send(json.encode({ port = server.port, api_key = server.api_key,
       base_url = server.base_url, storage_url = server.storage_url }) .. "\n")
-    local line = connection:line()
+    local line = connection:line(HUGE)
     while line do
       connection:send(obey(server, line) .. "\n")
-      line = connection:line()
+      line = connection:line(HUGE)
     end
   end)
   while not steering.closed do

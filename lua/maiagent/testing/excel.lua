@@ -67,7 +67,9 @@ function metadata.set(file, values)
     changed[name] = value
   end
   for name, value in pairs(values) do
-    changed[name] = value ~= "" and value or nil
+    if value ~= tostring(changed[name]) then -- else it keeps its type
+      changed[name] = value ~= "" and value or nil
+    end
   end
   file.rawUserDefineMetadata = changed
 end

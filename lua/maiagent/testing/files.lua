@@ -108,6 +108,19 @@ local function check_files(value, call)
   return check_items(ITEM, value, call)
 end
 
+-- New files are given the defaults of the metadata keys.
+local function add_defaults(file, base)
+  for _, key in ipairs(base.sub.metadata_keys.order) do
+    local own, default = file.rawUserDefineMetadata, key.defaultValue
+    if default and default ~= null then
+      own = own and own ~= null and own or state.object()
+      own[key.keyName] = own[key.keyName] == nil and default
+        or own[key.keyName]
+      file.rawUserDefineMetadata = own
+    end
+  end
+end
+
 route("POST " .. PATH, FILTERS .. " page pageSize", function(call)
   local collection = files.collection(call)
   local made = {}
@@ -119,6 +132,7 @@ route("POST " .. PATH, FILTERS .. " page pageSize", function(call)
     made[place] = collection:add(resources.new_record(call, item))
     made[place].started = made[place].created
     made[place].translations = state.new_collection()
+    add_defaults(made[place], call.knowledge_base)
   end
   local page = one_page(call, made)
   local as_array = call.state.options.kb_files_reply == "array"
@@ -205,8 +219,8 @@ local documents = {
     excludedLlmMetadataKeys?:any llamaIndexObjectJson?:any metadata?:any
     text!:text ]],
   query = "chatbotFileId knowledgeBaseFileId", unpaged = true,
-  filters = { chatbotFileId = "chatbotFile",
-    knowledgeBaseFileId = "chatbotFile" },
+  filters = { chatbotFileId = resources.equals("chatbotFile"),
+    knowledgeBaseFileId = resources.equals("chatbotFile") },
 }
 
 function documents.decorate(result, record)

@@ -42,10 +42,10 @@ function connection_index:take(limit)
 end
 
 --- One line without its end; nil once the peer is gone or it grows too long.
-function connection_index:line()
+function connection_index:line(limit)
   local first, last = self.buffer:find("\r?\n")
   while not first do
-    local data = #self.buffer < HEAD_LIMIT and self:fill()
+    local data = #self.buffer < (limit or HEAD_LIMIT) and self:fill()
     if not data then
       return nil
     end

@@ -102,21 +102,18 @@ local function new_record(call, clean)
   return merge({ id = state.new_id(call.state), created = state.now() }, clean)
 end
 
---- The filters of a list: query name -> field, or test(record, value, call).
+--- A filter: the field has that value.
+local function equals(field)
+  return function(record, value) return tostring(record[field]) == value end
+end
+
+-- kind.filters: query name -> test(record, value, call).
 local function filtered(kind, call, collection)
   return collection:filter(function(record)
     for name, test in pairs(kind.filters or {}) do
-      local value = call.query[name]
-      if value and value ~= "" then
-        local passes
-        if type(test) == "function" then
-          passes = test(record, value, call)
-        else
-          passes = tostring(record[test]) == value
-        end
-        if not passes then
-          return false
-        end
+      local value = call.query[name] or ""
+      if value ~= "" and not test(record, value, call) then
+        return false
       end
     end
     return true
@@ -226,8 +223,9 @@ local knowledge_bases = {
     .. "createdBy?:uuid user?:uuid organization?:uuid"),
   create_fields = schema(KNOWLEDGE_BASE),
   query = "query embeddingModel rerankerModel",
-  filters = { query = contains("name"), embeddingModel = "embeddingModel",
-    rerankerModel = "rerankerModel" },
+  filters = { query = contains("name"),
+    embeddingModel = equals("embeddingModel"),
+    rerankerModel = equals("rerankerModel") },
 }
 
 function knowledge_bases.prepare(record)
@@ -253,7 +251,7 @@ local chatbots = {
   path = "chatbots/", collection = of_state("chatbots"), fields = CHATBOT,
   query = "query replyMode largeLanguageModel pagination",
   filters = { query = contains("name"),
-    largeLanguageModel = "largeLanguageModel",
+    largeLanguageModel = equals("largeLanguageModel"),
     replyMode = function(record, value)
       return (record.replyMode or "normal") == value
     end },
@@ -365,6 +363,7 @@ end
 return {
   contains = contains,
   declare = declare,
+  equals = equals,
   id_name = id_name,
   inside = inside,
   knowledge_base = knowledge_base,

@@ -138,12 +138,25 @@ local function escape(text)
   return (text:gsub('[&<>"]', ENTITIES):gsub("[%z\1-\8\11\12\14-\31]", ""))
 end
 
+-- A character as UTF-8.
+local function utf8_of(code)
+  if code < 128 then
+    return string.char(code)
+  end
+  local tail, limit, lead = "", 64, 128
+  repeat
+    local low = code % 64
+    tail = string.char(128 + low) .. tail
+    code, limit, lead = (code - low) / 64, limit / 2, lead + limit
+  until code < limit
+  return string.char(lead + code) .. tail
+end
+
 local function unescape(text)
-  return (text:gsub("&#?%w+;", function(entity)
-    local name, digits = entity:match("^&(%a+);$"), entity:match("^&#(%d+);$")
-    return name and ENTITIES[name]
-      or digits and tonumber(digits) < 128 and string.char(digits)
-  end))
+  text = text:gsub("&#(x?)(%x+);", function(hexadecimal, digits)
+    return utf8_of(tonumber(digits, hexadecimal == "x" and 16 or 10))
+  end)
+  return (text:gsub("&(%a+);", ENTITIES))
 end
 
 local function column_name(number)
