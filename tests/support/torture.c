@@ -31,9 +31,9 @@
 
 enum { STUCK_SECONDS = 20, MOST_REPORTS = 20, TEXT = 160 };
 
-enum kind { OF_LUA, OF_CJSON, OF_CURL, OF_OURS, KINDS };
+enum kind { OF_LUA, OF_CJSON, OF_OURS, OF_CURL, KINDS };
 
-static const char *const kind_names[] = {"Lua", "cJSON", "libcurl", "own"};
+static const char *const kind_names[] = {"Lua", "cJSON", "own", "libcurl"};
 
 /* One allocator: what it holds, and which of its allocations is to fail. */
 struct allocator {
