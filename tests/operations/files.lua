@@ -104,7 +104,7 @@ return {
     for i = 1, 3 do
       local file = upload(client, kb, i .. ".txt", nil, {
         labels = { { id = label.id } },
-        rawUserDefineMetadata = { n = i },
+        rawUserDefineMetadata = { number = i },
       })
       list[i] = processed(client, kb, file)
     end

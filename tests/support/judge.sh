@@ -6,8 +6,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 . tests/support/standin.sh
 
-spec=tests/support/openapi.json
 log=$(mktemp)
+spec=$(mktemp --suffix=.json)
 prism_pid=
 
 stop() {
@@ -16,7 +16,7 @@ stop() {
     wait "$prism_pid" 2>/dev/null || true
   fi
   stop_standin
-  rm -f "$log"
+  rm -f "$log" "$spec"
 }
 
 free_port() {
@@ -39,19 +39,25 @@ start_prism() { # upstream URL
   exit 1
 }
 
-# A knowledge base without its required fields, and an unknown path.
-check_that_it_judges() {
+must_refuse() { # path below /api/, body
   local status
   status=$(curl --noproxy '*' -s -o /dev/null -w '%{http_code}' \
     -H "Authorization: Api-Key test-key" -H "Content-Type: application/json" \
-    -d '{}' "$prism_url/api/knowledge-bases/")
+    -d "$2" "$prism_url/api/$1")
   [ "$status" = 422 ] && return 0
-  echo "judge: Prism let a wrong request pass (status $status)" >&2
+  echo "judge: Prism let a wrong request pass (status $status): $1 $2" >&2
   exit 1
 }
 
+# Required fields that are missing; and a name that is no string.
+check_that_it_judges() {
+  must_refuse knowledge-bases/ '{}'
+  must_refuse chatbots/ '{"name": 1,
+    "largeLanguageModel": "5e1f0000-0000-4000-8000-000000000001"}'
+}
+
 objections() {
-  grep -aE 'violation|VIOLATIONS|UNPROCESSABLE_ENTITY|NO_PATH_MATCHED|NO_METHOD' \
+  grep -aiE 'violation|VIOLATIONS|UNPROCESSABLE_ENTITY|NO_PATH_MATCHED|NO_METHOD' \
     "$log"
 }
 
@@ -62,6 +68,7 @@ fi
 
 trap stop EXIT
 start_standin
+node tests/judge/strict.js tests/support/openapi.json "$spec"
 start_prism "$standin_url"
 check_that_it_judges
 sleep 0.5 # its log may lag behind its answer
