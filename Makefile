@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 SPECS ?= tests
 
 CORE_SOURCES := core buffer url json operations query request
-HTTP_SOURCES := http buffer transfer form easy failure exchange client loop
+HTTP_SOURCES := http buffer transfer form sink easy failure exchange client loop
 
 # Looked up when a compiler runs, not before: `make test` may install them first.
 # $(call flags,pkg-config's option,its names for the package,what if it knows none)

@@ -1,13 +1,9 @@
 #include "transfer.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "easy.h"
 
@@ -18,40 +14,6 @@
 #define OUT_OF_MEMORY "not enough memory"
 
 static bool is_success(int status) { return status >= 200 && status < 300; }
-
-/*
-** The file for the body
-*/
-
-static bool open_sink(struct transfer *t) {
-  t->sink = open(t->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  t->sink_open = t->sink >= 0;
-  if (!t->sink_open)
-    failure_file(&t->failure, t->path, errno);
-  return t->sink_open;
-}
-
-static bool write_sink(struct transfer *t, const char *bytes, size_t length) {
-  while (length > 0) {
-    ssize_t count = write(t->sink, bytes, length);
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count < 0) {
-      failure_file(&t->failure, t->path, errno);
-      return false;
-    }
-    bytes += count;
-    length -= (size_t)count;
-  }
-  return true;
-}
-
-/* Some file systems tell only here that there was no room. */
-static void close_sink(struct transfer *t) {
-  if (t->sink_open && close(t->sink) != 0 && errno != EINTR)
-    failure_file(&t->failure, t->path, errno);
-  t->sink_open = false;
-}
 
 /*
 ** libcurl's callbacks. A count that is not the one given ends the exchange
@@ -93,8 +55,8 @@ static bool finish_head(struct transfer *t) {
   t->head_done = true;
   if (t->stream)
     loop_news(&t->member);
-  if (t->path && is_success(t->status))
-    return open_sink(t);
+  if (t->sink.path && is_success(t->status))
+    return sink_open(&t->sink, &t->failure);
   presize(t);
   return true;
 }
@@ -137,8 +99,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
   struct transfer *t = data;
   size_t length = size * count;
   t->last_byte = loop_now();
-  if (t->sink_open)
-    return write_sink(t, bytes, length) ? length : 0;
+  if (t->sink.open)
+    return sink_write(&t->sink, bytes, length, &t->failure) ? length : 0;
   if (t->stream && t->reply.length >= STREAM_AHEAD) {
     t->paused = true;
     return CURL_WRITEFUNC_PAUSE;
@@ -247,7 +209,7 @@ static void finish(struct transfer *t) {
   if (t->started && !t->finished)
     (*t->under_way)--;
   t->finished = true;
-  close_sink(t);
+  sink_close(&t->sink, &t->failure);
   curl_slist_free_all(t->headers);
   t->headers = NULL;
   form_free(&t->form);
@@ -409,10 +371,10 @@ static bool keep_settings(struct transfer *t,
   t->stream = settings->stream;
   t->idempotent = settings->idempotent;
   t->connect = settings->connect;
-  t->path = settings->path ? strdup(settings->path) : NULL;
-  if (t->path)
-    easy_large_buffers(t->member.easy);
-  return t->path || !settings->path;
+  if (!settings->path)
+    return true;
+  easy_large_buffers(t->member.easy);
+  return sink_name(&t->sink, settings->path);
 }
 
 static bool prepare(struct transfer *t, struct loop *loop,
@@ -450,9 +412,9 @@ bool transfer_start(struct transfer *t, struct loop *loop,
 static void release_reply(struct transfer *t) {
   buffer_free(&t->head);
   buffer_free(&t->reply);
-  free(t->path);
+  sink_free(&t->sink);
   free(t->redirect);
-  t->path = t->redirect = NULL;
+  t->redirect = NULL;
 }
 
 void transfer_close(struct transfer *t) {

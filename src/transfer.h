@@ -10,6 +10,7 @@
 #include "form.h"
 #include "loop.h"
 #include "request.h"
+#include "sink.h"
 
 #define REPLY_LIMIT ((size_t)256 * 1024 * 1024)
 #define HEADER_LIMIT ((size_t)256 * 1024)
@@ -49,9 +50,9 @@ struct transfer {
   struct failure failure;
   struct curl_slist *headers;
   struct form form;
+  struct sink sink;
   struct buffer head;  /* the lines of the final reply, each ended by a NUL */
   struct buffer reply; /* the body, as far as it is in memory */
-  char *path;          /* of the file for the body, or NULL */
   char *redirect;      /* where a 3xx reply points, or NULL */
   double connect;
   double last_byte; /* when one came or went (loop_now) */
@@ -59,9 +60,7 @@ struct transfer {
   struct transfer_progress progress;
   struct transfer_timings timings;
   int status; /* of the last reply; it counts once head_done is true */
-  int sink;   /* the open file, if sink_open */
-  bool started, finished, sink_open, sent, head_done, stream, paused,
-      idempotent;
+  bool started, finished, sent, head_done, stream, paused, idempotent;
   bool second_trust; /* the bundle may know a certificate more */
   bool bundled;      /* … and was asked */
   char host[FAILURE_HOST];

@@ -26,9 +26,9 @@ must_not_include() { # header's ending, file...
   done
 }
 
-must_not_include /lua.h buffer url transfer form easy failure loop
+must_not_include /lua.h buffer url transfer form sink easy failure loop
 must_not_include /curl.h core buffer url json operations query request
-must_not_include /cJSON.h buffer url query http transfer form easy failure \
+must_not_include /cJSON.h buffer url query http transfer form sink easy failure \
   exchange client loop
 
 # All waiting is done in Lua frames, so nothing in C may run a user's code:
