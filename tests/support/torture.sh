@@ -23,5 +23,6 @@ trap stop_standin EXIT
 start_standin faults
 ASAN_OPTIONS=detect_stack_use_after_return=1 \
   LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$build/?.so;;" \
+  MAIAGENT_LUA_FILES="$(ls lua/maiagent/*.lua)" \
   MAIAGENT_TEST_URL=$standin_url MAIAGENT_TEST_KEY=test-key \
   $build/torture tests/support/torture.lua
