@@ -86,12 +86,15 @@ void easy_wait_for_multiplexing(CURL *easy, const char *url) {
   curl_easy_setopt(easy, CURLOPT_PIPEWAIT, secure ? 1L : 0L);
 }
 
+/* A directory that is not hashed says nothing to OpenSSL, and keeps libcurl
+** from reading the bundle only once. */
 bool easy_trust_system(CURL *easy) {
-  if (!ca_hashed)
+  if (!ca_directory || !ca_bundle)
     return false;
-  curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-  curl_easy_setopt(easy, CURLOPT_CAPATH, ca_directory);
-  return true;
+  curl_easy_setopt(easy, CURLOPT_CAPATH, ca_hashed ? ca_directory : NULL);
+  if (ca_hashed)
+    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+  return ca_hashed;
 }
 
 void easy_trust_bundle(CURL *easy) {
