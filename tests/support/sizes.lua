@@ -25,7 +25,7 @@ local function closing(path, line, previous)
       return "^" .. line:match("^%s*") .. "end"
     end
   elseif line:find("^[%a_].*%)%s*{$")
-      or (line:find("%)%s*{$") and previous:find("^[%a_]")) then
+      or (line:find("%)%s*{$") and previous:find("^[%a_].*[,(]$")) then
     return "^}"
   end
 end
