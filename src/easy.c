@@ -11,6 +11,7 @@ static const char *ca_bundle, *ca_directory;
 static bool ca_hashed;
 static CURLcode global_result;
 
+#if LIBCURL_VERSION_NUM >= 0x074600
 /* OpenSSL's c_rehash names its links by eight hexadecimal digits, ".0". */
 static bool is_hash_name(const char *name) {
   int i = 0;
@@ -36,7 +37,6 @@ static bool has_prefix(const char *text, const char *prefix) {
 }
 
 static void find_certificates(void) {
-#if LIBCURL_VERSION_NUM >= 0x074600
   const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
   if (!has_prefix(info->ssl_version, "OpenSSL/") &&
       !has_prefix(info->ssl_version, "LibreSSL/"))
@@ -44,8 +44,11 @@ static void find_certificates(void) {
   ca_bundle = info->cainfo;
   ca_directory = info->capath;
   ca_hashed = is_hashed(ca_directory);
-#endif
 }
+#else
+/* An older libcurl does not tell where they are: its defaults stand. */
+static void find_certificates(void) {}
+#endif
 
 static void global_init(void) {
   global_result = curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -196,7 +196,7 @@ static int exchange_read(lua_State *L) {
 */
 
 static int exchange_sent(lua_State *L) {
-  lua_pushboolean(L, check(L)->transfer.sent);
+  lua_pushboolean(L, transfer_sent(&check(L)->transfer));
   return 1;
 }
 

@@ -218,12 +218,8 @@ static void finish(struct transfer *t) {
 
 static void settle(struct transfer *t, CURLcode code) {
   transfer_measure(t);
+  transfer_sent(t);
   copy_timings(t);
-#if !EASY_HAS_PREREQ
-  long request_bytes = 0;
-  curl_easy_getinfo(t->member.easy, CURLINFO_REQUEST_SIZE, &request_bytes);
-  t->sent = request_bytes > 0;
-#endif
   if (t->bundled && !is_untrusted(code))
     t->member.loop->bundle = true;
   if (code != CURLE_OK)
@@ -393,6 +389,7 @@ bool transfer_start(struct transfer *t, struct loop *loop,
                     const struct transfer_settings *settings) {
   t->request = request;
   t->member.ended = on_end;
+  t->last_byte = loop_now();
   if (loop_open(loop) && prepare(t, loop, settings) &&
       loop_join(loop, &t->member)) {
     t->started = true;
@@ -441,8 +438,20 @@ void transfer_resume(struct transfer *t) {
   loop_rearm(t->member.loop);
 }
 
+bool transfer_sent(struct transfer *t) {
+#if !EASY_HAS_PREREQ
+  curl_off_t ready = 0;
+  if (t->member.easy)
+    curl_easy_getinfo(t->member.easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+  if (ready > 0 && !t->sent)
+    t->last_byte += (double)ready / 1e6;
+  t->sent = t->sent || ready > 0;
+#endif
+  return t->sent;
+}
+
 double transfer_idle(struct transfer *t) {
-  if (!t->member.easy || t->paused || t->last_byte <= 0)
+  if (!t->member.easy || t->paused || !transfer_sent(t))
     return 0;
   curl_off_t uploaded = bytes(t->member.easy, CURLINFO_SIZE_UPLOAD_T);
   if (uploaded != t->uploaded)

@@ -55,7 +55,7 @@ struct transfer {
   struct buffer reply; /* the body, as far as it is in memory */
   char *redirect;      /* where a 3xx reply points, or NULL */
   double connect;
-  double last_byte; /* when one came or went (loop_now) */
+  double last_byte; /* when one came or went (loop_now), first the start */
   curl_off_t uploaded;
   struct transfer_progress progress;
   struct transfer_timings timings;
@@ -82,6 +82,9 @@ int transfer_status(const struct transfer *t);
 
 /* Lets a paused stream go on, after `reply` was emptied. */
 void transfer_resume(struct transfer *t);
+
+/* Whether a connection was made, and the request may have arrived. */
+bool transfer_sent(struct transfer *t);
 
 /* Seconds since the last byte either way; 0 while there is no connection or
 ** while it is the reader who is slow. */
