@@ -11,7 +11,8 @@ BUILD ?= build/$(ABI)
 PREFIX ?= /usr/local
 SPECS ?= tests
 
-CORE_SOURCES := core buffer url json operations query request
+CORE_SOURCES := core buffer url json json_text json_decode json_encode \
+  operations query request
 HTTP_SOURCES := http buffer transfer form sink easy failure exchange client loop
 
 # Looked up when a compiler runs, not before: `make test` may install them first.

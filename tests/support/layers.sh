@@ -26,8 +26,10 @@ must_not_include() { # header's ending, file...
   done
 }
 
-must_not_include /lua.h buffer url transfer form sink easy failure loop
+must_not_include /lua.h json_text buffer url transfer form sink easy failure loop
+must_not_include /curl.h json_text json_decode json_encode
 must_not_include /curl.h core buffer url json operations query request
+must_not_include /cJSON.h json_text
 must_not_include /cJSON.h buffer url query http transfer form sink easy failure \
   exchange client loop
 

@@ -1,0 +1,403 @@
+/* JSON text -> Lua value. */
+#include "json_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json_text.h"
+
+/* The most that one may ask for; cJSON itself parses up to 1000. */
+#define NESTING_LIMIT (CJSON_NESTING_LIMIT < 1000 ? CJSON_NESTING_LIMIT : 1000)
+
+#define KEY_SLOTS 64
+
+/* A key seen before: its text is that of the Lua string in its stack slot. */
+struct key {
+  const char *text;
+  size_t length;
+};
+
+struct decoder {
+  lua_State *L;
+  struct json_guard *guard;
+  const char *text, *end;
+  const char *at;              /* the next byte to parse */
+  struct json_scanner scanner; /* over the text of the tree */
+  size_t numbers;              /* of the tree, converted so far */
+  bool zeros; /* the text holds \u0000: lengths come from its tokens */
+  bool keep_null;
+  bool walk;
+  int nesting;
+  int array_class; /* stack index of the metatable of arrays */
+  int key_slots;   /* stack index below the first slot */
+  struct key keys[KEY_SLOTS];
+  char failure[128];
+};
+
+static bool fail(struct decoder *d, const char *what, const char *place) {
+  snprintf(d->failure, sizeof d->failure, "%s at byte %zu of %zu", what,
+           (size_t)(place - d->text) + 1, (size_t)(d->end - d->text));
+  return false;
+}
+
+static bool fail_empty(struct decoder *d) {
+  snprintf(d->failure, sizeof d->failure, "no JSON: the text is empty");
+  return false;
+}
+
+static bool too_deep(struct decoder *d) {
+  snprintf(d->failure, sizeof d->failure, "nested more than %d deep",
+           d->nesting);
+  return false;
+}
+
+/*
+** cJSON would end a string at a zero byte, and reads an escape that is not
+** hexadecimal as one; both are looked for before.
+*/
+static bool check_bytes(struct decoder *d) {
+  size_t length = (size_t)(d->end - d->text);
+  if (length == 0)
+    return fail_empty(d);
+  const char *at = memchr(d->text, '\0', length);
+  if (at)
+    return fail(d, "zero byte", at);
+  at = memchr(d->text, '\\', length);
+  while (at) {
+    int code = at[1] == 'u' ? json_hex4(at + 2) : 1;
+    if (code < 0)
+      return fail(d, "invalid escape", at);
+    d->zeros = d->zeros || code == 0;
+    at += 2;
+    at = at < d->end ? memchr(at, '\\', (size_t)(d->end - at)) : NULL;
+  }
+  return true;
+}
+
+static bool fail_parse(struct decoder *d, const char *place) {
+  if (json_depth_at(d->text, place) >= CJSON_NESTING_LIMIT)
+    return too_deep(d);
+  if (place[0] == '\\' && place[1] == 'u')
+    return fail(d, "lone surrogate", place);
+  return fail(d, "invalid JSON", place);
+}
+
+/*
+** Parses the value at d->at into the guard's tree. cJSON doesn't tell a lack
+** of memory from a fault in the text, but malloc does, by errno. (A host that
+** gives cJSON an allocator which leaves errno alone gets "invalid JSON"
+** instead; either way nothing is lost.)
+*/
+static bool parse(struct decoder *d) {
+  const char *stop = d->at;
+  errno = 0;
+  d->guard->tree =
+      cJSON_ParseWithLengthOpts(d->at, (size_t)(d->end - d->at), &stop, 0);
+  if (!d->guard->tree && errno == ENOMEM)
+    json_no_memory(d->L);
+  if (!d->guard->tree)
+    return fail_parse(d, stop);
+  d->scanner.at = d->at;
+  d->scanner.numbers = d->numbers = 0;
+  d->at = stop;
+  return true;
+}
+
+static void drop_tree(struct decoder *d) {
+  cJSON_Delete(d->guard->tree);
+  d->guard->tree = NULL;
+}
+
+/* The token of the number node being converted. */
+static struct json_token number_token(struct decoder *d) {
+  struct json_token token;
+  do
+    token = json_next_token(&d->scanner, d->end);
+  while (!token.number || d->scanner.numbers < d->numbers);
+  return token;
+}
+
+static size_t exact_length(struct decoder *d) {
+  struct json_token token;
+  do
+    token = json_next_token(&d->scanner, d->end);
+  while (token.number);
+  return json_decoded_length(&token);
+}
+
+/* The length of the next string of the document. cJSON stores all its bytes,
+** but not their number. */
+static size_t string_length(struct decoder *d, const char *text) {
+  return d->zeros ? exact_length(d) : strlen(text);
+}
+
+static bool is_exact(long long n) {
+  if (HAVE_INTEGERS)
+    return (lua_Integer)n == n;
+  return n >= -(long long)JSON_EXACT_LIMIT && n <= (long long)JSON_EXACT_LIMIT;
+}
+
+/* [-0, +1, e] A number whose double may not be what was written: integers
+** that the VM cannot hold come as their decimal digits. */
+static bool push_large(struct decoder *d, double value) {
+  struct json_token token = number_token(d);
+  bool integer = strspn(token.start, "-0123456789") == token.length;
+  if (!integer && isinf(value))
+    return fail(d, "number out of range", token.start);
+  errno = 0;
+  long long n = integer ? strtoll(token.start, NULL, 10) : 0;
+  if (integer && (errno == ERANGE || !is_exact(n)))
+    lua_pushlstring(d->L, token.start, token.length);
+  else if (integer && HAVE_INTEGERS)
+    lua_pushinteger(d->L, (lua_Integer)n);
+  else
+    lua_pushnumber(d->L, value);
+  return true;
+}
+
+/* [-0, +0|1, e] cJSON cannot tell 1.0 from 1: both are integers. */
+static bool push_number(struct decoder *d, double value) {
+  d->numbers++;
+  if (!(fabs(value) < JSON_EXACT_LIMIT))
+    return push_large(d, value);
+  long long n = (long long)value;
+  bool integer = (double)n == value && (n != 0 || !signbit(value));
+  if (HAVE_INTEGERS && integer && is_exact(n))
+    lua_pushinteger(d->L, (lua_Integer)n);
+  else
+    lua_pushnumber(d->L, value);
+  return true;
+}
+
+/* [-0, +1, e] Objects of a list repeat their keys: a key that is still in its
+** slot is copied instead of being hashed and looked up again. */
+static void push_key(struct decoder *d, const char *text) {
+  size_t length = string_length(d, text);
+  const unsigned char *u = (const unsigned char *)text;
+  size_t slot = (u[0] + 3u * u[length / 2] + 5u * length) % KEY_SLOTS;
+  struct key *key = &d->keys[slot];
+  int index = d->key_slots + 1 + (int)slot;
+  if (key->text && key->length == length &&
+      memcmp(key->text, text, length) == 0) {
+    lua_pushvalue(d->L, index);
+    return;
+  }
+  lua_pushlstring(d->L, text, length);
+  lua_pushvalue(d->L, -1);
+  lua_replace(d->L, index);
+  key->text = lua_tostring(d->L, -1);
+  key->length = length;
+}
+
+static bool push_node(struct decoder *d, const cJSON *node, int depth);
+
+/* [-0, +1, e] */
+static bool push_array(struct decoder *d, const cJSON *node, int depth) {
+  lua_State *L = d->L;
+  int i = 0;
+  lua_createtable(L, json_count_children(node), 0);
+  lua_pushvalue(L, d->array_class);
+  lua_setmetatable(L, -2);
+  for (const cJSON *child = node->child; child; child = child->next) {
+    if (!push_node(d, child, depth))
+      return false;
+    lua_rawseti(L, -2, ++i);
+  }
+  return true;
+}
+
+/* [-0, +1, e] A null is set as nil, not left out: it may be the second, and
+** so the valid one, of two fields of one name. */
+static bool push_object(struct decoder *d, const cJSON *node, int depth) {
+  lua_State *L = d->L;
+  lua_createtable(L, 0, json_count_children(node));
+  for (const cJSON *child = node->child; child; child = child->next) {
+    push_key(d, child->string);
+    if (cJSON_IsNull(child) && !d->keep_null)
+      lua_pushnil(L);
+    else if (!push_node(d, child, depth))
+      return false;
+    lua_rawset(L, -3);
+  }
+  return true;
+}
+
+/* [-0, +1, e] On failure what is half-made stays on the stack. */
+static bool push_node(struct decoder *d, const cJSON *node, int depth) {
+  lua_State *L = d->L;
+  switch (node->type & 0xFF) {
+  case cJSON_String:
+    lua_pushlstring(L, node->valuestring, string_length(d, node->valuestring));
+    return true;
+  case cJSON_Number:
+    return push_number(d, node->valuedouble);
+  case cJSON_False:
+  case cJSON_True:
+    lua_pushboolean(L, cJSON_IsTrue(node));
+    return true;
+  case cJSON_Array:
+  case cJSON_Object:
+    if (depth >= d->nesting)
+      return too_deep(d);
+    luaL_checkstack(L, 4, "JSON"); /* table, key, value, metatable */
+    return cJSON_IsArray(node) ? push_array(d, node, depth + 1)
+                               : push_object(d, node, depth + 1);
+  default:
+    lua_pushlightuserdata(L, NULL);
+    return true;
+  }
+}
+
+/*
+** A long text isn't made into one tree, which would take seven times its
+** size: the outer levels are walked here, and each record of a list is parsed,
+** converted and freed before the next.
+*/
+#define WALK_LENGTH 16384
+#define WALK_DEPTH 2
+
+static bool push_value(struct decoder *d, int depth);
+
+static char skip_space(struct decoder *d) {
+  while (d->at < d->end && (unsigned char)*d->at <= ' ')
+    d->at++;
+  return *d->at;
+}
+
+static bool fail_here(struct decoder *d) {
+  return fail(d, "invalid JSON", d->at < d->end ? d->at : d->end - 1);
+}
+
+/* Whether the array or object that d->at opens has any item. */
+static bool has_items(struct decoder *d, char closing) {
+  d->at++;
+  if (skip_space(d) != closing)
+    return true;
+  d->at++;
+  return false;
+}
+
+/* Whether another item follows the one just parsed, in *more. */
+static bool next_item(struct decoder *d, char closing, bool *more) {
+  char c = skip_space(d);
+  *more = c == ',';
+  if (c != ',' && c != closing)
+    return fail_here(d);
+  d->at++;
+  return true;
+}
+
+/* [-0, +1, e] */
+static bool walk_array(struct decoder *d, int depth) {
+  lua_State *L = d->L;
+  bool more = has_items(d, ']');
+  lua_newtable(L);
+  lua_pushvalue(L, d->array_class);
+  lua_setmetatable(L, -2);
+  for (int i = 1; more; i++) {
+    if (!push_value(d, depth))
+      return false;
+    lua_rawseti(L, -2, i);
+    if (!next_item(d, ']', &more))
+      return false;
+  }
+  return true;
+}
+
+/* [-0, +1, e] The name of a field, and its colon. */
+static bool walk_key(struct decoder *d) {
+  if (skip_space(d) != '"')
+    return fail_here(d);
+  if (!parse(d))
+    return false;
+  push_key(d, d->guard->tree->valuestring);
+  drop_tree(d);
+  if (skip_space(d) != ':')
+    return fail_here(d);
+  d->at++;
+  return true;
+}
+
+/* [-0, +1, e] */
+static bool walk_object(struct decoder *d, int depth) {
+  lua_State *L = d->L;
+  bool more = has_items(d, '}');
+  lua_newtable(L);
+  while (more) {
+    if (!walk_key(d) || !push_value(d, depth))
+      return false;
+    if (!d->keep_null && lua_islightuserdata(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushnil(L);
+    }
+    lua_rawset(L, -3);
+    if (!next_item(d, '}', &more))
+      return false;
+  }
+  return true;
+}
+
+/* [-0, +1, e] The value at d->at. */
+static bool push_value(struct decoder *d, int depth) {
+  char c = skip_space(d);
+  if (c == '\0' || !strchr("{[\"-0123456789tfn", c))
+    return fail_here(d); /* cJSON would skip a byte order mark anywhere */
+  if (d->walk && depth < WALK_DEPTH && (c == '[' || c == '{')) {
+    if (depth >= d->nesting)
+      return too_deep(d);
+    luaL_checkstack(d->L, 4, "JSON");
+    return c == '[' ? walk_array(d, depth + 1) : walk_object(d, depth + 1);
+  }
+  if (!parse(d) || !push_node(d, d->guard->tree, depth))
+    return false;
+  drop_tree(d);
+  return true;
+}
+
+/* [-0, +1, e] The whole text. */
+static bool push_document(struct decoder *d) {
+  size_t length = (size_t)(d->end - d->text);
+  if (!check_bytes(d))
+    return false;
+  d->walk = length >= WALK_LENGTH;
+  if (length >= 3 && memcmp(d->text, "\xEF\xBB\xBF", 3) == 0)
+    d->at += 3;
+  if (!push_value(d, 0))
+    return false;
+  skip_space(d);
+  return d->at == d->end || fail(d, "text after the document", d->at);
+}
+
+/* [-0, +?, e] The guard and the slots that the decoder needs at hand. */
+static void prepare(struct decoder *d) {
+  lua_State *L = d->L;
+  luaL_checkstack(L, KEY_SLOTS + 4, "JSON");
+  d->guard = json_guard_new(L);
+  luaL_getmetatable(L, JSON_ARRAY_CLASS);
+  d->array_class = d->key_slots = lua_gettop(L);
+  lua_settop(L, d->key_slots + KEY_SLOTS);
+}
+
+int json_decode(lua_State *L) {
+  size_t length;
+  if (lua_type(L, 1) != LUA_TSTRING)
+    return json_misuse(L, "decode", "text");
+  lua_Number nesting = luaL_optnumber(L, 3, JSON_NESTING);
+  const char *text = lua_tolstring(L, 1, &length);
+  struct decoder d = {.L = L, .text = text, .end = text + length, .at = text};
+  d.keep_null = lua_toboolean(L, 2);
+  d.nesting =
+      nesting >= 0 && nesting < NESTING_LIMIT ? (int)nesting : NESTING_LIMIT;
+  prepare(&d);
+  bool done = push_document(&d);
+  json_release(d.guard);
+  if (done)
+    return 1;
+  lua_pushnil(L);
+  lua_pushstring(L, d.failure);
+  return 2;
+}
