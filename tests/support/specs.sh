@@ -32,8 +32,13 @@ unset LUA_INIT MAIAGENT_API_KEY MAIAGENT_BASE_URL http_proxy https_proxy \
 warnings=
 [ "$version" = 5_4 ] && warnings=-W
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+log=$temporary/log
+
+# The specs of numbers want a locale with a decimal comma; few machines have one.
+localedef -i de_DE -f UTF-8 "$temporary/de_DE.UTF-8" 2>/dev/null || true
+export LOCPATH="$temporary"
 
 {
   code=0
@@ -43,7 +48,6 @@ trap 'rm -f "$log"' EXIT
   echo "$code" >"$log.code"
 } | tee "$log"
 code=$(cat "$log.code")
-rm -f "$log.code"
 
 fail() {
   echo "specs: $*" >&2
