@@ -1,3 +1,4 @@
+local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 
 local function plain(text)
@@ -52,6 +53,8 @@ describe("errors.from_status", function()
     { "a bare list", { "no", "never" },
       { nonFieldErrors = { "no", "never" } } },
     { "a bare text", { name = "bad" }, { name = { "bad" } } },
+    { "null is no message", { a = { core.null, "x" }, b = { { core.null } } },
+      { a = { "x" } } },
     { "detail is not a field", { detail = "x", name = { "y" } },
       { name = { "y" } } },
   }
@@ -66,6 +69,11 @@ describe("errors.from_status", function()
     { "the service's detail", 404, { detail = "Not found." }, "", nil,
       "Not found." },
     { "a list of details", 400, { detail = { "a", "b" } }, "", nil, "a b" },
+    { "a list of details that are objects", 422,
+      { detail = { { loc = { "body" }, msg = "missing" } } },
+      '{"detail":…}', "application/json", 'application/json: {"detail":…}' },
+    { "a list of details with null in it", 500,
+      { detail = { core.null, "b", true } }, "", nil, "b" },
     { "fields, in order", 400, { b = { "2" }, a = { "1" } }, "", nil,
       "a: 1; b: 2" },
     { "an HTML page's title", 502, nil,

@@ -98,7 +98,11 @@ end
 
 -- Lists of texts are messages; lists and objects of anything else are nested
 -- serializers, whose place in the caller's table is counted from 1 as there.
+-- A null (userdata) says nothing.
 local function flatten(fields, path, value)
+  if type(value) == "userdata" then
+    return
+  end
   if type(value) ~= "table" then
     return add(fields, path, value)
   end
@@ -166,12 +170,23 @@ local function describe_text(text, content_type)
   return (content_type or "text") .. ": " .. text:gsub("%s+", " ")
 end
 
-local function service_message(answer, fields)
-  local body = answer.value
+-- Frameworks differ: `detail` is a text, a list of texts, or of objects.
+local function detail_of(body)
   local detail = type(body) == "table" and body.detail
-  if is_list(detail) then
-    detail = table.concat(detail, " ")
+  if not is_list(detail) then
+    return detail
   end
+  local texts = {}
+  for _, text in ipairs(detail) do
+    if type(text) == "string" then
+      texts[#texts + 1] = text
+    end
+  end
+  return table.concat(texts, " ")
+end
+
+local function service_message(answer, fields)
+  local detail = detail_of(answer.value)
   if type(detail) == "string" and detail ~= "" then
     return fields and (detail .. " " .. describe_fields(fields)) or detail
   end
