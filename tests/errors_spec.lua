@@ -101,15 +101,36 @@ describe("errors.from_status", function()
     assert.is_true(#err.message < 3000)
   end)
 
+  local function redact(text)
+    return (text:gsub("SECRET", "[redacted]"))
+  end
+
   it("takes the secret out of body and message", function()
-    local function redact(text)
-      return (text:gsub("SECRET", "[redacted]"))
-    end
     local err = errors.from_status({
       status = 500, text = "your key SECRET", content_type = "text/plain",
     }, CALL, redact)
     assert.is_nil(err.body:find("SECRET"))
     assert.is_nil(tostring(err):find("SECRET"))
+  end)
+
+  it("takes the secret out of fields and request id", function()
+    local err = errors.from_status({
+      status = 400, text = "", value = { SECRET = { "not SECRET" } },
+    }, { request_id = "SECRET-1" }, redact)
+    assert.same({ ["[redacted]"] = { "not [redacted]" } }, err.fields)
+    assert.equal("[redacted]-1", err.request_id)
+  end)
+
+  it("takes out a secret that ends beyond the limit", function()
+    for cut = 1, 6 do
+      for _, limit in ipairs({ 2000, 16 * 1024 }) do
+        local text = ("x"):rep(limit - cut) .. "SECRET"
+        local err = errors.from_status({ status = 500, text = text,
+          value = { detail = text } }, CALL, redact)
+        assert.is_nil(err.message:find("S", 1, true))
+        assert.is_nil(err.body:find("S", 1, true))
+      end
+    end
   end)
 end)
 

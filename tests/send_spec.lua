@@ -144,6 +144,19 @@ describe("a failing answer:", function()
     assert.equal("your key [redacted] is odd", err.body)
     assert.is_nil(tostring(err):find("test-key", 1, true))
   end)
+
+  it("without the key in a content type or request id", function()
+    local server = service.start()
+    server:fault({ kind = "status", status = 200, body = "test-key", headers = {
+      ["Content-Type"] = "text/test-key",
+      ["X-Request-Id"] = "test-key",
+    } })
+    local _, err = service.client(server).chatbots:list()
+    assert.equal("decode", err.kind)
+    assert.equal("[redacted]", err.request_id)
+    assert.equal("[redacted]", err.body)
+    assert.is_nil(tostring(err):find("test-key", 1, true))
+  end)
 end)
 
 describe("a redirect", function()

@@ -124,14 +124,15 @@ local function launch(state, request, options, more)
 end
 
 local function decode_error(response, text, problem, pending)
+  local redact, id = pending.call.redact, response.request_id
   return errors.new({
     kind = "decode",
     status = response.status,
-    message = "the answer is not what the API promises: " .. problem,
-    body = pending.call.redact(text:sub(1, BODY_LIMIT)),
+    message = "the answer is not what the API promises: " .. redact(problem),
+    body = redact(text):sub(1, BODY_LIMIT),
     method = pending.request:method(),
     path = pending.call.path,
-    request_id = response.request_id,
+    request_id = id and redact(id),
     attempts = response.attempts,
   })
 end

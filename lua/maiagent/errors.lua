@@ -196,6 +196,17 @@ local function service_message(answer, fields)
   return describe_text(answer.text, answer.content_type)
 end
 
+-- A field's name, too, is the service's text.
+local function redacted(fields, redact)
+  local clean = {}
+  for path, messages in pairs(fields) do
+    for _, message in ipairs(messages) do
+      add(clean, redact(path), redact(message))
+    end
+  end
+  return clean
+end
+
 local function kind_of(status)
   return KIND_OF_STATUS[status] or (status >= 500 and "server") or "http"
 end
@@ -214,15 +225,16 @@ local function from_status(answer, call, redact)
   if REMEDY[status] then
     message = message .. " (" .. REMEDY[status] .. ")"
   end
+  -- Clipped last: a secret cut in two would not be found.
   return new({
     kind = kind,
     status = status,
-    message = redact(clipped(message, MESSAGE_LIMIT)),
-    fields = fields,
-    body = redact(clipped(answer.text, BODY_LIMIT)),
+    message = clipped(redact(message), MESSAGE_LIMIT),
+    fields = fields and redacted(fields, redact),
+    body = clipped(redact(answer.text), BODY_LIMIT),
     method = call.method,
     path = call.path,
-    request_id = call.request_id,
+    request_id = call.request_id and redact(call.request_id),
     attempts = call.attempts,
     retry_after = call.retry_after,
   })
