@@ -63,7 +63,7 @@ objections() {
 
 if [ ! -d tests/judge/node_modules/@stoplight/prism-cli ]; then
   echo "Installing Prism with npm ci into tests/judge" >&2
-  (cd tests/judge && npm ci --silent --no-audit --no-fund)
+  (cd tests/judge && npm ci --loglevel=error)
 fi
 
 trap stop EXIT
