@@ -309,6 +309,32 @@ describe("client:request", function()
       headers = { ["Content-Type"] = "text/plain" } })
     assert.equal("plain", (client:request("GET", "x/")))
   end)
+
+  -- name, the answer's type and body, the value
+  local answers = {
+    { "JSON, its type in capitals", "Application/JSON", '{"a":1}', { a = 1 } },
+    { "nothing as true", "text/plain", "", true },
+  }
+
+  for _, row in ipairs(answers) do
+    it("takes " .. row[1], function()
+      local server = service.start()
+      server:fault({ kind = "status", status = 202, body = row[3],
+        headers = { ["Content-Type"] = row[2] } })
+      local client = service.client(server)
+      assert.same(row[4], (client:request("POST", "chatbots/")))
+    end)
+  end
+
+  it("gives true for a DELETE done before, not what a 404 says", function()
+    local server = service.start()
+    server:fault({ kind = "status", status = 500, json = {} })
+    local value, err, response = service.client(server, { max_retries = 1 })
+      :request("DELETE", "chatbots/00000000-0000-4000-8000-000000000000/")
+    assert.is_true(value)
+    assert.is_nil(err)
+    assert.equal(404, response.status)
+  end)
 end)
 
 describe("client:with", function()

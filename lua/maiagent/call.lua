@@ -170,11 +170,15 @@ local READ = {
     return kept, err, response
   end,
   any = function(state, pending, exchange, response)
+    if response.status == 404 then
+      return true, nil, response -- of a DELETE that was done before
+    end
     local kind = exchange:header("content-type") or ""
-    if response.status == 204 or kind:find("json", 1, true) then
+    if kind:lower():find("json", 1, true) then
       return decoded(state, pending, exchange, response)
     end
-    return exchange:body(), nil, response
+    local text = exchange:body()
+    return text == "" or text, nil, response
   end,
 }
 

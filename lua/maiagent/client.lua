@@ -73,7 +73,8 @@ end
 --   root with a leading slash; a whole URL only of the same origin
 -- @tparam table|nil params the JSON body, or the query of GET and DELETE
 -- @tparam table|nil options as for every call
--- @return the decoded JSON, true for an empty 204, or the text of other types
+-- @return the decoded JSON, true for an empty answer, or the text of other
+--   types
 -- @treturn table|nil error
 -- @treturn table|nil response
 function methods:request(verb, path, params, options)
