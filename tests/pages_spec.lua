@@ -107,6 +107,25 @@ describe("pages", function()
     assert.same({ pageSize = 10 }, params)
   end)
 
+  it("takes a repeated name of any type", function()
+    for _, list in ipairs({ { true, false }, { 1, 2.5 }, { "a", true } }) do
+      local _, log = each(numbered(15, 10), { x = list })
+      assert.same(list, log.started[2].x)
+    end
+  end)
+
+  it("keeps params as they were given, whatever the caller does", function()
+    local params = { status = { "done" }, pageSize = 10 }
+    local start, log = service(numbered(25, 10))
+    local pager = pages.pages(start, params)
+    assert(pager:next())
+    params.pageSize, params.page, params.status[1] = 1, 9, "failed"
+    drain(pager)
+    assert.equal(3, #log.started)
+    assert.equal(10, log.started[3].pageSize)
+    assert.same({ "done" }, log.started[3].status)
+  end)
+
   it("begins where params say", function()
     local list = each(numbered(30, 10), { page = 3 })
     assert.same({ 21, 22, 23, 24, 25, 26, 27, 28, 29, 30 }, list)

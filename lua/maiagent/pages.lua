@@ -40,12 +40,32 @@ local function query_of(url)
   return query
 end
 
+local function copied_list(list)
+  local copy = {}
+  for i, value in ipairs(list) do
+    copy[i] = value
+  end
+  return copy
+end
+
+-- What the caller changes between two pages is no longer meant for this list.
 local function copied(params)
   local copy = {}
   for name, value in pairs(params or {}) do
-    copy[name] = value
+    copy[name] = type(value) == "table" and copied_list(value) or value
   end
   return copy
+end
+
+local function text_of(value)
+  if type(value) ~= "table" then
+    return tostring(value)
+  end
+  local texts = {}
+  for i, item in ipairs(value) do
+    texts[i] = tostring(item)
+  end
+  return table.concat(texts, "\0")
 end
 
 -- The same query always gives the same text.
@@ -56,11 +76,7 @@ local function key_of(query)
   end
   table.sort(names)
   for i, name in ipairs(names) do
-    local value = query[name]
-    if type(value) == "table" then
-      value = table.concat(value, "\0")
-    end
-    names[i] = name .. "\0" .. tostring(value)
+    names[i] = name .. "\0" .. text_of(query[name])
   end
   return table.concat(names, "\1")
 end
