@@ -106,6 +106,48 @@ describe("misuse", function()
     { "a path with a line break", function(client)
       return line(), client:request("GET", "chatbots/\r\nX: y")
     end, "client:request" },
+    { "a client's method with a dot", function(client)
+      return line(), client.request("GET", "chatbots/")
+    end, "client.request: called with a dot; write client:request(…)" },
+    { "a task that is no function", function(client)
+      return line(), client:go("list")
+    end, "client:go: a function expected, got string" },
+    { "a gather of something else", function(client)
+      return line(), client:gather({ print, 5 })
+    end, "client:gather: functions[2] is a number" },
+    { "a gather with a gap", function(client)
+      return line(), client:gather({ nil, print })
+    end, "client:gather: functions[2] is not part of the list" },
+    { "a gather by name", function(client)
+      return line(), client:gather({ bots = print })
+    end, "client:gather: functions[bots] is not part of the list" },
+    { "a map with an unknown option", function(client)
+      return line(), client:map({}, print, { concurency = 2 })
+    end, "client:map: unknown option 'concurency' (did you mean" },
+    { "a map with NaN at a time", function(client)
+      return line(), client:map({ 1 }, print, { concurrency = 0 / 0 })
+    end, "client:map: concurrency must be a number of 1 or more" },
+    { "a map with options that are no table", function(client)
+      return line(), client:map({ 1 }, print, 5)
+    end, "client:map: options must be a table, got number" },
+    { "a wait of no number", function(client)
+      return line(), client.knowledge_bases.files:wait("kb", "id",
+        { timeout = { total = 5 } })
+    end, "files.wait: timeout must be a number of 0 or more" },
+    { "a wait without a pause", function(client)
+      return line(), client.knowledge_bases.files:wait("kb", "id",
+        { interval = 0 })
+    end, "files.wait: interval must be more than 0 seconds" },
+    { "a wait that calls no function", function(client)
+      return line(), client.knowledge_bases.files:wait("kb", "id",
+        { on_status = 5 })
+    end, "files.wait: on_status must be a function" },
+    { "a wait with options that are no table", function(client)
+      return line(), client.knowledge_bases.files:wait("kb", "id", "done")
+    end, "files.wait: options must be a table, got string" },
+    { "an upload with params that are no table", function(client)
+      return line(), client.knowledge_bases.files:upload("kb", "x", "parser")
+    end, "files.upload: params must be a table, got string" },
     { "an upload of nothing", function(client)
       return line(), client.knowledge_bases.files:upload("kb")
     end, "source must be a path" },

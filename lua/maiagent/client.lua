@@ -49,6 +49,14 @@ local function attach(state)
   return setmetatable(client, Client)
 end
 
+local function state_of(client, name)
+  if getmetatable(client) ~= Client then
+    errors.misuse("client." .. name .. ": called with a dot; write client:"
+      .. name .. "(…)")
+  end
+  return client[STATE]
+end
+
 local function content_of(verb, params, options)
   if verb == "GET" or verb == "DELETE" then
     if params ~= nil and type(params) ~= "table" then
@@ -78,7 +86,7 @@ end
 -- @treturn table|nil error
 -- @treturn table|nil response
 function methods:request(verb, path, params, options)
-  local state = self[STATE]
+  local state = state_of(self, "request")
   verb = type(verb) == "string" and verb:upper() or verb
   if not METHODS[verb] then
     errors.misuse("client:request: method must be GET, POST, PUT, PATCH or "
@@ -105,7 +113,7 @@ end
 --   max_connections
 -- @treturn table client
 function methods:with(changed)
-  local state = self[STATE]
+  local state = state_of(self, "with")
   return attach({
     hub = state.hub,
     random = state.random,
@@ -116,21 +124,42 @@ end
 --- Cancels what is under way (kind "cancelled") and closes the connections,
 -- those of its `with` copies too. May run twice.
 function methods:close()
-  wait.close(self[STATE].hub)
+  wait.close(state_of(self, "close").hub)
 end
 
 --- Runs fn(...) as a task: it parks in each call of this client and is
 -- resumed by `step`, or while another call of this client waits.
 -- @tparam function fn
 function methods:go(fn, ...)
-  wait.go(self[STATE].hub, fn, ...)
+  local state = state_of(self, "go")
+  if type(fn) ~= "function" then
+    errors.misuse("client:go: a function expected, got " .. type(fn))
+  end
+  wait.go(state.hub, fn, ...)
 end
 
 --- Moves requests and tasks on without blocking.
 -- @treturn boolean whether anything is still under way
 -- Raises the error of a task that raised one.
 function methods:step()
-  return wait.step(self[STATE].hub)
+  return wait.step(state_of(self, "step").hub)
+end
+
+-- What stands outside the list would never run.
+local function check_functions(functions)
+  local count = 0
+  for i, fn in ipairs(functions) do
+    if type(fn) ~= "function" then
+      errors.misuse("client:gather: functions[" .. i .. "] is a " .. type(fn))
+    end
+    count = i
+  end
+  for key in pairs(functions) do
+    if type(key) ~= "number" or key > count then
+      errors.misuse("client:gather: functions[" .. tostring(key)
+        .. "] is not part of the list")
+    end
+  end
 end
 
 --- Runs functions side by side and waits for all.
@@ -138,11 +167,13 @@ end
 -- @treturn table the first value of each, in order (nil where it failed)
 -- @treturn table|nil index → error of those that failed; nil if none did
 function methods:gather(functions)
+  local state = state_of(self, "gather")
   if type(functions) ~= "table" then
     errors.misuse("client:gather: a list of functions expected, got "
       .. type(functions))
   end
-  return wait.gather(self[STATE].hub, functions)
+  check_functions(functions)
+  return wait.gather(state.hub, functions)
 end
 
 --- Applies fn(item, index) to every item of a list, some at a time.
@@ -152,22 +183,19 @@ end
 -- @treturn table results, as `gather`
 -- @treturn table|nil errors, as `gather`
 function methods:map(list, fn, options)
+  local state = state_of(self, "map")
   if type(list) ~= "table" or type(fn) ~= "function" then
     errors.misuse("client:map: a list and a function expected, got "
       .. type(list) .. " and " .. type(fn))
   end
-  local concurrency = options and options.concurrency or 8
-  if type(concurrency) ~= "number" or concurrency < 1 then
-    errors.misuse("client:map: concurrency must be 1 or more, got "
-      .. tostring(concurrency))
-  end
-  return wait.map(self[STATE].hub, list, fn, concurrency)
+  options = options_of.map(options)
+  return wait.map(state.hub, list, fn, options.concurrency or 8)
 end
 
 --- The descriptor that is readable when `step` has something to do.
 -- @treturn integer|nil nil where the platform has none
 function methods:fd()
-  local native = wait.handle(self[STATE].hub)
+  local native = wait.handle(state_of(self, "fd").hub)
   return native and native:fd()
 end
 
@@ -183,7 +211,7 @@ end
 
 --- … for so many seconds at most (nil: no limit of ours).
 function methods:timeout()
-  return wait.next_look(self[STATE].hub)
+  return wait.next_look(state_of(self, "timeout").hub)
 end
 
 --- For LuaSocket and copas: select({client}, …) waits for this descriptor …

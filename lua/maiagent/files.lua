@@ -42,6 +42,10 @@ local FILE_FIELDS =
   { parser = true, labels = true, rawUserDefineMetadata = true }
 
 local function registration(key, filename, params)
+  if params ~= nil and type(params) ~= "table" then
+    errors.misuse("knowledge_bases.files.upload: params must be a table, got "
+      .. type(params))
+  end
   local file = { file = key, filename = filename }
   for name, value in pairs(params or {}) do
     if not FILE_FIELDS[name] then
@@ -109,22 +113,8 @@ local function failure_of(state, kb_id, file, options)
   })
 end
 
-local WAIT_OPTIONS = {
-  timeout = true,
-  interval = true,
-  on_status = true,
-  max_retries = true,
-  headers = true,
-}
-
 local function wait_options(given)
-  local options = options_of.merged({}, given)
-  for name in pairs(options) do
-    if not WAIT_OPTIONS[name] then
-      errors.misuse("knowledge_bases.files.wait: unknown option '"
-        .. tostring(name) .. "'" .. errors.did_you_mean(name, WAIT_OPTIONS))
-    end
-  end
+  local options = options_of.merged({}, options_of.wait(given))
   options.timeout = options.timeout or PROCESSING_TIMEOUT
   return options, {
     max_retries = options.max_retries,

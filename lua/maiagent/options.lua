@@ -37,6 +37,12 @@ local function number_from(least, whole)
   end
 end
 
+local function positive(value)
+  if type(value) ~= "number" or not (value > 0) then
+    return "must be more than 0 seconds, got " .. tostring(value)
+  end
+end
+
 local function one_of(...)
   local allowed = { ... }
   return function(value)
@@ -81,9 +87,9 @@ local function seconds_table(known)
         return "has no '" .. tostring(name) .. "'"
           .. errors.did_you_mean(name, known)
       end
-      if type(seconds) ~= "number" or not (seconds > 0) then
-        return "." .. name .. " must be more than 0 seconds, got "
-          .. tostring(seconds)
+      local wrong = positive(seconds)
+      if wrong then
+        return "." .. name .. " " .. wrong
       end
     end
   end
@@ -148,6 +154,17 @@ local CALL = {
   on_progress = has_type("function"),
   prefetch = number_from(0, true),
   all = has_type("boolean"),
+}
+
+local MAP = { concurrency = number_from(1) }
+
+-- Of knowledge_bases.files:wait; its timeout covers many calls.
+local WAIT = {
+  timeout = number_from(0),
+  interval = positive,
+  on_status = has_type("function"),
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
 }
 
 local function check(name, given, known)
@@ -320,22 +337,42 @@ local function copy(settings, given)
   return result
 end
 
+local function checked(name, given, known)
+  if given == nil then
+    return {}
+  end
+  check(name, given, known)
+  return given
+end
+
 --- Checks the options of one call.
 -- @tparam string name of the operation, for messages
 -- @tparam table|nil given
 -- @treturn table the options (an empty table for nil)
 local function call(name, given)
-  if given == nil then
-    return {}
-  end
-  check(name, given, CALL)
-  return given
+  return checked(name, given, CALL)
+end
+
+--- Checks the options of client:map.
+-- @tparam table|nil given
+-- @treturn table the options
+local function map(given)
+  return checked("client:map", given, MAP)
+end
+
+--- Checks the options of knowledge_bases.files:wait.
+-- @tparam table|nil given
+-- @treturn table the options
+local function wait(given)
+  return checked("knowledge_bases.files.wait", given, WAIT)
 end
 
 return {
   call = call,
   client = client,
   copy = copy,
+  map = map,
   merged = merged,
   refused_scheme = refused_scheme,
+  wait = wait,
 }
