@@ -59,6 +59,13 @@ $(BUILD)/object/%.o: src/%.c
 	@echo '  compile $<'
 	@$(COMPILE) $(CJSON_CFLAGS) $(CURL_CFLAGS) -c -o $@ $<
 
+# Only the specs need it.
+$(BUILD)/fork.so: tests/support/fork.c
+	@mkdir -p $(@D)
+	@echo '  compile and link $<'
+	@$(COMPILE) -c -o $(BUILD)/fork.o $<
+	@$(LINK) -o $@ $(BUILD)/fork.o
+
 -include $(wildcard $(BUILD)/object/*.d)
 
 deps: ## install what demo and test need (Debian, Ubuntu)
@@ -72,7 +79,7 @@ demo: ## build, then run examples/quickstart.lua (needs no key)
 
 test: ## build and run the specs (SPECS=…) on LUA_VERSION
 	@tests/support/deps.sh $(LUA_VERSION) test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/fork.so
 	@tests/support/specs.sh $(LUA) $(BUILD) $(SPECS)
 
 test-all: ## test on 5.1, 5.2, 5.3, 5.4 and LuaJIT, one after the other
@@ -92,12 +99,13 @@ layers: ## which file may know which
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
-  UBSAN_OPTIONS=print_stacktrace=1
+  UBSAN_OPTIONS=print_stacktrace=1 \
+  LSAN_OPTIONS=suppressions=tests/support/leaks.txt:print_suppressions=0
 
 sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 	@tests/support/deps.sh 5.4 test
-	@$(MAKE) --no-print-directory all LUA_VERSION=5.4 CC=gcc \
-	  BUILD=build/sanitize CFLAGS="-g -O1 -fno-omit-frame-pointer $(SANITIZE)"
+	@$(MAKE) --no-print-directory all build/sanitize/fork.so LUA_VERSION=5.4 \
+	  CC=gcc BUILD=build/sanitize CFLAGS="-g -O1 -fno-omit-frame-pointer $(SANITIZE)"
 	@$(ASAN) PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  tests/support/specs.sh lua5.4 build/sanitize $(SPECS)
 

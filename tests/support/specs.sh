@@ -56,6 +56,8 @@ fail() {
 grep -q '^Lua warning: ' "$log" && fail "Lua printed a warning (see above)"
 grep -Eq '^[0-9]+ passed, [0-9]+ failed' "$log" ||
   fail "no closing line: the run ended early (exit code $code)"
+grep -Eq '^[0-9]+ passed, [0-9]+ failed, .*skipped' "$log" &&
+  fail "a spec was skipped: what it needs belongs into deps.sh"
 grep -Eq '^[1-9][0-9]* passed, 0 failed' "$log" ||
   fail "a spec failed, or none ran"
 [ "$code" = 0 ] || fail "exit code $code"

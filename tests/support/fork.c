@@ -1,0 +1,40 @@
+/* A child process for the specs of forks; no Lua in Debian has one for all
+** versions. */
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* [-0, +1, -] 0 in the child, its id in the parent. */
+static int fork_process(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)fork());
+  return 1;
+}
+
+/* [-0, +1, -] the exit code of child 1, or nil while it runs; a child that a
+** signal ended counts as 128 and the signal. */
+static int fork_status(lua_State *L) {
+  int status = 0;
+  pid_t child = (pid_t)luaL_checkinteger(L, 1);
+  if (waitpid(child, &status, WNOHANG) != child)
+    return 0;
+  int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  lua_pushinteger(L, code);
+  return 1;
+}
+
+/* Ends the process with code 1 as it is, without any finaliser. */
+static int fork_exit(lua_State *L) { _exit((int)luaL_checkinteger(L, 1)); }
+
+__attribute__((visibility("default"))) int luaopen_fork(lua_State *L) {
+  lua_newtable(L);
+  lua_pushcfunction(L, fork_process);
+  lua_setfield(L, -2, "fork");
+  lua_pushcfunction(L, fork_status);
+  lua_setfield(L, -2, "status");
+  lua_pushcfunction(L, fork_exit);
+  lua_setfield(L, -2, "exit");
+  return 1;
+}
