@@ -107,16 +107,22 @@ static void platform_arm(struct loop *loop) {
     loop->armed = loop->deadline;
 }
 
-static void platform_due(struct loop *loop) {
+static void act(struct loop *loop, curl_socket_t socket, int ready) {
   int running = 0;
+  if (!loop->broken && curl_multi_socket_action(loop->multi, socket, ready,
+                                                &running) != CURLM_OK)
+    loop->broken = true;
+}
+
+static void platform_due(struct loop *loop) {
   for (int round = 0; round < DUE_ROUNDS && is_due(loop); round++) {
     loop->deadline = 0;
-    curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    act(loop, CURL_SOCKET_TIMEOUT, 0);
   }
 }
 
 static void serve(struct loop *loop, const struct epoll_event *event) {
-  int running = 0, ready = 0;
+  int ready = 0;
   uint64_t count;
   if (event->data.fd == loop->event)
     return;
@@ -131,7 +137,7 @@ static void serve(struct loop *loop, const struct epoll_event *event) {
     ready |= CURL_CSELECT_OUT;
   if (event->events & (EPOLLERR | EPOLLHUP))
     ready = 0; /* libcurl looks itself, and so sees the system's own error */
-  curl_multi_socket_action(loop->multi, event->data.fd, ready, &running);
+  act(loop, event->data.fd, ready);
 }
 
 static void platform_step(struct loop *loop) {
@@ -173,7 +179,8 @@ static void platform_arm(struct loop *loop) { (void)loop; }
 
 static void platform_due(struct loop *loop) {
   int running = 0;
-  curl_multi_perform(loop->multi, &running);
+  if (curl_multi_perform(loop->multi, &running) != CURLM_OK)
+    loop->broken = true;
 }
 
 /* A host that steps in a busy loop must not make libcurl look at every socket
@@ -210,25 +217,26 @@ static void set_limits(struct loop *loop) {
   curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
 }
 
-bool loop_open(struct loop *loop) {
-  if (loop->multi)
-    return true;
-  if (!easy_ready() || !platform_open(loop))
-    return false;
+static bool make_multi(struct loop *loop) {
   loop->multi = curl_multi_init();
-  if (!loop->multi) {
-    platform_close(loop);
+  if (!loop->multi)
     return false;
-  }
-  loop->owner = getpid();
   loop->deadline = 0;
   set_limits(loop);
   curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer);
   curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
   platform_bind(loop);
-  if (loop->signalled > 0)
-    platform_signal(loop, true);
   return true;
+}
+
+bool loop_open(struct loop *loop) {
+  if (!loop->open) {
+    loop->open = easy_ready() && platform_open(loop);
+    loop->owner = getpid();
+    if (loop->open && loop->signalled > 0)
+      platform_signal(loop, true);
+  }
+  return loop->multi || (loop->open && make_multi(loop));
 }
 
 static void count_end(struct loop_member *member) {
@@ -241,6 +249,7 @@ static void count_end(struct loop_member *member) {
 ** them up here would speak on its connections. */
 static void forget(struct loop *loop) {
   platform_close(loop);
+  loop->open = loop->broken = false;
   loop->multi = NULL;
   loop->idle_count = 0;
   loop->deadline = 0;
@@ -255,8 +264,17 @@ static void forget(struct loop *loop) {
 }
 
 void loop_enter(struct loop *loop) {
-  if (loop->multi && loop->owner != getpid())
+  if (loop->open && loop->owner != getpid())
     forget(loop);
+}
+
+static void drop_multi(struct loop *loop) {
+  while (loop->idle_count > 0)
+    curl_easy_cleanup(loop->idle[--loop->idle_count]);
+  if (loop->multi)
+    curl_multi_cleanup(loop->multi);
+  loop->multi = NULL;
+  loop->broken = false;
 }
 
 void loop_close(struct loop *loop) {
@@ -268,13 +286,10 @@ void loop_close(struct loop *loop) {
     if (under_way)
       member->ended(member, LOOP_CLOSED, CURLE_ABORTED_BY_CALLBACK);
   }
-  while (loop->idle_count > 0)
-    curl_easy_cleanup(loop->idle[--loop->idle_count]);
-  if (!loop->multi)
-    return;
-  curl_multi_cleanup(loop->multi);
-  loop->multi = NULL;
-  platform_close(loop);
+  drop_multi(loop);
+  if (loop->open)
+    platform_close(loop);
+  loop->open = false;
 }
 
 /*
@@ -366,6 +381,30 @@ static void drain(struct loop *loop) {
   }
 }
 
+/* libcurl that ran out of memory forgets sockets: what is under way would
+** never end, and 7.88 crashes when it meets such a socket again. */
+static void start_over(struct loop *loop) {
+  struct loop_member *member;
+  for (member = loop->members; member; member = member->next) {
+    if (!member->easy)
+      continue;
+    curl_multi_remove_handle(loop->multi, member->easy);
+    member->ended(member, LOOP_DONE, CURLE_OUT_OF_MEMORY);
+    curl_easy_cleanup(member->easy);
+    member->easy = NULL;
+    count_end(member);
+  }
+  drop_multi(loop);
+}
+
+/* Every call of libcurl that may do something ends with this. */
+static void conclude(struct loop *loop) {
+  drain(loop);
+  if (loop->broken)
+    start_over(loop);
+  platform_arm(loop);
+}
+
 /*
 ** Running
 */
@@ -374,21 +413,24 @@ void loop_step(struct loop *loop) {
   if (!loop->multi)
     return;
   platform_step(loop);
-  drain(loop);
-  platform_arm(loop);
+  conclude(loop);
 }
 
 void loop_kick(struct loop *loop) {
   if (!loop->multi)
     return;
   platform_due(loop);
-  drain(loop);
-  platform_arm(loop);
+  conclude(loop);
 }
 
-void loop_rearm(struct loop *loop) {
-  if (loop->multi)
-    platform_arm(loop);
+void loop_unpause(struct loop_member *member) {
+  struct loop *loop = member->loop;
+  CURLcode code = curl_easy_pause(member->easy, CURLPAUSE_CONT);
+  if (code == CURLE_OUT_OF_MEMORY)
+    loop->broken = true;
+  else if (code != CURLE_OK)
+    end_member(loop, member->easy, code);
+  conclude(loop);
 }
 
 bool loop_poll(struct loop *loop, int ms) {
@@ -408,7 +450,7 @@ static void signal_if(struct loop_member *member) {
     return;
   member->signalled = now;
   loop->signalled += now ? 1 : -1;
-  if (loop->multi && loop->signalled == (now ? 1 : 0))
+  if (loop->open && loop->signalled == (now ? 1 : 0))
     platform_signal(loop, now);
 }
 

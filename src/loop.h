@@ -35,9 +35,11 @@ struct loop_member {
 /* All zeros is a valid, closed loop. */
 struct loop {
   CURLM *multi; /* NULL until the first use */
-  pid_t owner;  /* the process that opened `multi` */
+  bool open;    /* the descriptors are */
+  bool broken;  /* `multi` cannot be used any more */
+  pid_t owner;  /* the process that opened it */
   long max_connections;
-  int epoll, timer, event; /* meant only while `multi` is open */
+  int epoll, timer, event; /* meant only while it is open */
   double deadline;         /* libcurl's timer (loop_now), 0: none */
   double armed;            /* what the timer descriptor stands at, 0: nothing */
   CURL *idle[LOOP_IDLE_HANDLES];
@@ -75,8 +77,9 @@ void loop_step(struct loop *loop);
 /* After libcurl was called outside of a step: does what became due. */
 void loop_kick(struct loop *loop);
 
-/* The same, but leaves it to the next step, for which the descriptor asks. */
-void loop_rearm(struct loop *loop);
+/* Lets a member under way that paused itself go on, at the next step: the
+** descriptor asks for it. */
+void loop_unpause(struct loop_member *member);
 
 /* Waits up to `ms` for something to do; false on time-out or a signal. */
 bool loop_poll(struct loop *loop, int ms);

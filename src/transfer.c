@@ -434,8 +434,7 @@ void transfer_resume(struct transfer *t) {
     return;
   t->paused = false;
   t->last_byte = loop_now();
-  curl_easy_pause(t->member.easy, CURLPAUSE_CONT);
-  loop_rearm(t->member.loop);
+  loop_unpause(&t->member);
 }
 
 bool transfer_sent(struct transfer *t) {

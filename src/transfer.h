@@ -55,7 +55,7 @@ struct transfer {
   struct buffer reply; /* the body, as far as it is in memory */
   char *redirect;      /* where a 3xx reply points, or NULL */
   double connect;
-  double last_byte; /* when one came or went (loop_now), first the start */
+  double last_byte; /* when one came or went (loop_now); first, the start */
   curl_off_t uploaded;
   struct transfer_progress progress;
   struct transfer_timings timings;
