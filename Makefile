@@ -100,7 +100,7 @@ layers: ## which file may know which
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
   UBSAN_OPTIONS=print_stacktrace=1 \
-  LSAN_OPTIONS=suppressions=tests/support/leaks.txt:print_suppressions=0
+  LSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/leaks.txt:print_suppressions=0
 
 sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 	@tests/support/deps.sh 5.4 test
