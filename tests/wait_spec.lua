@@ -108,6 +108,59 @@ describe("client:go", function()
     client:close()
   end)
 
+  it("raises even an error that is nil", function()
+    local server = service.start()
+    local client = service.client(server)
+    client:go(function()
+      error(nil)
+    end)
+    local ok, message = pcall(client.step, client)
+    assert.is_false(ok)
+    assert.is_nil(message)
+  end)
+
+  it("cancels the request under which a callback raised", function()
+    local server = service.start()
+    server:fault({ kind = "hang" })
+    local client = service.client(server)
+    client:go(function()
+      client.chatbots:list(nil, { on_progress = function()
+        error("stop", 0)
+      end })
+    end)
+    local ok, message = pcall(client.step, client)
+    assert.is_false(ok)
+    assert.equal("stop", message)
+    assert.is_false(client:step())
+  end)
+
+  it("does not spin while a task waits in its own coroutine", function()
+    local server = service.start()
+    server:fault({ kind = "delay", seconds = 0.1, path = "chatbots" })
+    server:fault({ kind = "delay", seconds = 0.5, path = "embedding" })
+    local waits = 0
+    local client = service.client(server, { wait = function(client, ms)
+      waits = waits + 1
+      server:step(ms / 1000, client)
+    end })
+    local order = {}
+    client:go(function()
+      assert(client.chatbots:list())
+      order[#order + 1] = "parked"
+    end)
+    client:go(function()
+      coroutine.yield()
+      coroutine.wrap(function()
+        assert(client.embedding_models:list())
+      end)()
+      order[#order + 1] = "nested"
+    end)
+    client:step()
+    assert.is_false(client:step())
+    assert.same({ "nested", "parked" }, order)
+    assert.is_true(waits < 100, waits .. " waits")
+  end)
+
   it("gives a task's own yield one step", function()
     local server = service.start()
     local client = service.client(server)
@@ -239,6 +292,40 @@ describe("client:gather", function()
     assert.is_true(now() - started < 2)
   end)
 
+  it("starts no function after one has raised", function()
+    local server = service.start()
+    local client = service.client(server)
+    local ok = pcall(client.map, client, { 1, 2, 3 }, function(i)
+      assert(i > 1)
+      client.chatbots:list()
+    end)
+    assert.is_false(ok)
+    server:step(0.01)
+    assert.equal(0, #server:log())
+  end)
+
+  it("cancels what runs inside of the others", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "hang", path = "embedding" })
+    local ok, message = pcall(client.gather, client, {
+      function()
+        return client:gather({
+          function()
+            return client.embedding_models:list()
+          end,
+        })
+      end,
+      function()
+        assert(client.reranker_models:list())
+        error("stop", 0)
+      end,
+    })
+    assert.is_false(ok)
+    assert.equal("stop", message)
+    assert.is_false(client:step())
+  end)
+
   it("works inside a task and inside itself", function()
     local server = service.start()
     local client = service.client(server)
@@ -324,6 +411,85 @@ describe("closing", function()
     client:step()
     client:close()
     assert.equal("cancelled", err.kind)
+  end)
+
+  it("in a task tells the others, whatever their order", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "hang", path = "embedding", times = 2 })
+    local kinds = {}
+    local function hang()
+      local _, err = client.embedding_models:list()
+      kinds[#kinds + 1] = err.kind
+    end
+    client:go(hang)
+    client:go(function()
+      assert(client.chatbots:list())
+      client:close()
+    end)
+    client:go(hang)
+    drive(client, server, function()
+      return #kinds == 2
+    end)
+    assert.same({ "cancelled", "cancelled" }, kinds)
+  end)
+
+  -- name, what a function beside the one that closes waits for
+  local others = {
+    { "an answer", function(client)
+      return client.embedding_models:list()
+    end },
+    { "a repetition", function(client)
+      return client.reranker_models:list()
+    end },
+    { "something else", function()
+      while true do
+        coroutine.yield()
+      end
+    end },
+  }
+
+  for _, row in ipairs(others) do
+    it("in a gather never looks complete: beside " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      server:fault({ kind = "hang", path = "embedding" })
+      server:fault({ kind = "status", status = 503, path = "reranker",
+        headers = { ["Retry-After"] = "10" } })
+      local results, errors = client:gather({
+        function()
+          return row[2](client)
+        end,
+        function()
+          assert(client.chatbots:list())
+          assert(client.chatbots:list())
+          client:close()
+          return "closed"
+        end,
+      })
+      assert.is_nil(results[1])
+      assert.equal("closed", results[2])
+      assert.equal("cancelled", errors[1].kind)
+    end)
+  end
+
+  it("in a map tells every item that was not reached", function()
+    local server = service.start()
+    local client = service.client(server)
+    local results, errors = client:map({ 1, 2, 3, 4 }, function(i)
+      if i == 2 then
+        assert(client.chatbots:list())
+        client:close()
+      end
+      while i ~= 2 do
+        coroutine.yield()
+      end
+      return i
+    end, { concurrency = 2 })
+    assert.same({ [2] = 2 }, results)
+    for _, i in ipairs({ 1, 3, 4 }) do
+      assert.equal("cancelled", errors[i].kind)
+    end
   end)
 
   it("makes later calls fail as cancelled", function()

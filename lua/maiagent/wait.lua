@@ -19,6 +19,9 @@ local FOREVER = math.huge
 -- own and means "go on at the next step".
 local PARKED = {}
 
+-- A parked task is TOLD when its answer is there and it cannot be resumed yet.
+local WAITING, TOLD = "waiting", "told"
+
 -- nginx's phases in which a light thread may yield, and those that run before
 -- there is an event loop, where blocking is right.
 local YIELDING = {
@@ -43,7 +46,9 @@ local function hub(hook, open)
     hook = hook,
     open = open,
     tasks = {},
-    failures = {},
+    failures = {}, -- of tasks: { what was raised }
+    parked = setmetatable({}, { __mode = "k" }), -- task → WAITING or TOLD
+    told = 0, -- how often a parked task became TOLD
     changes = 0,
   }
 end
@@ -112,9 +117,10 @@ local function due(self, task, time)
     return false -- it is what drives us, or drives who drives us
   end
   if not task.subject then
-    return time >= task.wake
+    return self.closed or time >= task.wake
   end
-  if time < task.wake and task.changes == self.changes then
+  local quiet = time < task.wake and task.changes == self.changes
+  if quiet and not self.closed then
     return false
   end
   task.changes = self.changes
@@ -133,6 +139,9 @@ local function settle(self, outer, task, ok, ...)
   end
   task.finished = true
   self.changes = self.changes + 1
+  if task.exchange then
+    task.exchange:close() -- a callback raised while it was under way
+  end
   task.on_end(ok, ...)
 end
 
@@ -182,19 +191,35 @@ local function step_native(self)
 end
 
 -- One turn of the wheel; nested turns (a call inside a task's own coroutine)
--- leave the list of tasks to the outer one.
+-- leave the list of tasks to the outer one. Where a task closes the client, or
+-- waits in such a coroutine, a second pass serves those before it in the list.
 local function turn(self)
   local running = step_native(self)
   if self.driving then
     return running, FOREVER
   end
   self.driving = true
-  local ok, earliest = pcall(drive, self, self.tasks)
+  local closed, told, ok, earliest
+  repeat
+    closed, told = self.closed, self.told
+    ok, earliest = pcall(drive, self, self.tasks)
+  until not ok or (closed == self.closed and told == self.told)
   self.driving = false
   if not ok then
     error(earliest, 0)
   end
   return running, earliest
+end
+
+-- While one task waits in a coroutine of its own, the others cannot go on.
+-- Their answers are looked at, or the descriptor would stay readable.
+local function acknowledge(self)
+  for task, state in pairs(self.parked) do
+    if state == WAITING and task.exchange and task.exchange:done() then
+      self.parked[task] = TOLD
+      self.told = self.told + 1
+    end
+  end
 end
 
 local function milliseconds_until(time)
@@ -213,12 +238,16 @@ local function block(self, subject, deadline)
   local wait = waiter(self)
   local started = now()
   while true do
+    local open, told = handle(self), self.told
     local _, earliest = turn(self)
+    if self.current then
+      acknowledge(self)
+    end
     local done, wake = false, nil
     if subject then
       done, wake = subject:done()
     end
-    if done or now() >= deadline or not handle(self) then
+    if done or now() >= deadline or not open then
       return
     end
     local left =
@@ -226,7 +255,9 @@ local function block(self, subject, deadline)
     if wait ~= poll then
       left = math.min(left, adaptive_sleep(started))
     end
-    wait(self, left)
+    if self.native and told == self.told then
+      wait(self, left)
+    end
   end
 end
 
@@ -250,7 +281,9 @@ local function pause(self, subject, deadline)
   task.subject, task.deadline = subject, deadline
   task.wake = math.min(deadline, wake or FOREVER)
   task.changes = self.changes
+  self.parked[task] = WAITING
   coroutine.yield(PARKED)
+  self.parked[task] = nil
 end
 
 --- Waits for a time without keeping anything else from running.
@@ -269,7 +302,7 @@ end
 local function go(self, fn, ...)
   local task = new_task(fn, function(ok, err)
     if not ok then
-      self.failures[#self.failures + 1] = err
+      self.failures[#self.failures + 1] = { err }
     end
   end)
   self.tasks[#self.tasks + 1] = task
@@ -278,7 +311,7 @@ end
 
 local function raise_failure(self)
   if #self.failures > 0 then
-    error(table.remove(self.failures, 1), 0)
+    error(table.remove(self.failures, 1)[1], 0)
   end
 end
 
@@ -321,10 +354,26 @@ function Group:done()
   return false, earliest
 end
 
-local function cancel(task)
-  task.finished = true
-  if task.exchange then
-    task.exchange:close()
+-- With all that runs inside of them.
+local function cancel(tasks)
+  for _, task in ipairs(tasks) do
+    task.finished = true
+    if task.exchange then
+      task.exchange:close()
+    end
+    if getmetatable(task.subject) == Group then
+      cancel(task.subject.tasks)
+    end
+  end
+end
+
+-- What has not ended when the client was closed waits for something else.
+local function abandon(tasks)
+  for _, task in ipairs(tasks) do
+    task.on_end(true, nil, errors.new({
+      kind = "cancelled",
+      message = "the client is closed",
+    }))
   end
 end
 
@@ -342,6 +391,7 @@ local function gather(self, functions)
     group.tasks[i] = new_task(fn, function(ok, value, err)
       if not ok then
         group.failure = group.failure or { value }
+        cancel(group.tasks)
       elseif value == nil and err ~= nil then
         failures = failures or {}
         failures[i] = err
@@ -353,11 +403,9 @@ local function gather(self, functions)
   end
   pause(self, group, FOREVER)
   if group.failure then
-    for _, task in ipairs(group.tasks) do
-      cancel(task)
-    end
     error(group.failure[1], 0)
   end
+  abandon(group.tasks)
   return results, failures
 end
 
@@ -369,24 +417,33 @@ end
 -- @treturn table as `gather`
 -- @treturn table|nil as `gather`
 local function map(self, list, fn, concurrency)
-  local results, failures, index = {}, nil, 0
+  local results, failures, ended, index = {}, nil, {}, 0
+  local function keep(i, value, err)
+    results[i], ended[i] = value, true
+    if value == nil and err ~= nil then
+      failures = failures or {}
+      failures[i] = err
+    end
+  end
   local function worker()
     while index < #list do
       index = index + 1
       local i = index
-      local value, err = fn(list[i], i)
-      results[i] = value
-      if value == nil and err ~= nil then
-        failures = failures or {}
-        failures[i] = err
-      end
+      keep(i, fn(list[i], i))
     end
   end
   local workers = {}
   for i = 1, math.min(concurrency, #list) do
     workers[i] = worker
   end
-  gather(self, workers)
+  local _, abandoned = gather(self, workers)
+  for _, err in pairs(abandoned or {}) do
+    for i = 1, #list do
+      if not ended[i] then
+        keep(i, nil, err)
+      end
+    end
+  end
   return results, failures
 end
 
@@ -409,11 +466,11 @@ local function close(self)
   if self.native then
     self.native:close()
     self.changes = self.changes + 1
-    for _, task in ipairs(self.tasks) do
-      task.wake = 0 -- a task asleep learns of it too
-    end
     turn(self)
-    self.native, self.tasks = nil, {}
+    self.native = nil
+    if not self.driving then
+      self.tasks = {}
+    end
   end
   raise_failure(self)
 end
