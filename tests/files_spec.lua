@@ -131,6 +131,27 @@ describe("knowledge_bases.files:upload", function()
     assert.truthy(err.message:find("AccessDenied", 1, true))
   end)
 
+  -- name, path of the step, status
+  local steps = {
+    { "presigning", "presigned", 500 },
+    { "storing", "maiagent%-media", 403 },
+    { "registering", "files/$", 409 },
+  }
+
+  for _, row in ipairs(steps) do
+    it("gives the response where it fails: " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server, { max_retries = 0 })
+      local kb = knowledge_base(client)
+      server:fault({ kind = "status", path = row[2], status = row[3] })
+      local file, err, response = client.knowledge_bases.files:upload(kb,
+        { content = "x", filename = "x.txt" })
+      assert.is_nil(file)
+      assert.equal(row[3], err.status)
+      assert.equal(row[3], response.status)
+    end)
+  end
+
   it("does not repeat a registration that may have worked", function()
     local server = service.start()
     local client = service.client(server)
@@ -182,13 +203,14 @@ describe("knowledge_bases.files:wait", function()
     local file = assert(client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" }))
     local seen = {}
-    local done = assert(client.knowledge_bases.files:wait(kb, file.id, {
+    local done, _, response = client.knowledge_bases.files:wait(kb, file.id, {
       interval = 0.02,
       on_status = function(status)
         seen[#seen + 1] = status
       end,
-    }))
+    })
     assert.equal("done", done.status)
+    assert.equal(200, response.status)
     assert.equal("done", seen[#seen])
     assert.is_true(#seen >= 2)
   end)
@@ -223,10 +245,11 @@ describe("knowledge_bases.files:wait", function()
   it("gives the service's error", function()
     local server = service.start()
     local client = service.client(server)
-    local done, err = client.knowledge_bases.files:wait(
+    local done, err, response = client.knowledge_bases.files:wait(
       knowledge_base(client), "nowhere")
     assert.is_nil(done)
     assert.equal("not_found", err.kind)
+    assert.equal(404, response.status)
   end)
 end)
 

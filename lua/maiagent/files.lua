@@ -68,7 +68,7 @@ end
 --   on_progress(sent, total) in bytes; returning false cancels
 -- @treturn table|nil the file object
 -- @treturn table|nil error (kind "file" where the file cannot be read)
--- @treturn table|nil response of the registration
+-- @treturn table|nil response of the registration, or of what failed
 local function upload_file(state, kb_id, given, params, options)
   local row = rows["knowledge_bases.files.create"]
   options = options_of.call("knowledge_bases.files.upload", options)
@@ -80,10 +80,9 @@ local function upload_file(state, kb_id, given, params, options)
     return nil, err
   end
   local steps, quiet = storing(state, options)
-  local key
-  key, err = upload.put(steps, from, "chatbot-file")
+  local key, refused, refusal = upload.put(steps, from, "chatbot-file")
   if not key then
-    return nil, err
+    return nil, refused, refusal
   end
   local files = registration(key, from.filename, params)
   local answer, failure, response =
@@ -122,11 +121,12 @@ local function wait_options(given)
   }
 end
 
-local function checker(state, kb_id, id, options, quiet)
+local function checker(state, kb_id, id, options, quiet, seen)
   local last
   return function()
     local row = rows["knowledge_bases.files.get"]
-    local file, err = call.run(state, row, { kb_id, id }, nil, quiet)
+    local file, err, response = call.run(state, row, { kb_id, id }, nil, quiet)
+    seen.response = response
     if not file then
       return nil, err
     end
@@ -150,6 +150,7 @@ end
 -- @treturn table|nil the file, once its status is "done"
 -- @treturn table|nil error: kind "file" with the reason where processing
 --   failed, "timeout" where it took too long
+-- @treturn table|nil response of the last look
 local function wait_for(state, kb_id, id, given)
   local options, quiet = wait_options(given)
   local clock = {
@@ -158,22 +159,20 @@ local function wait_for(state, kb_id, id, given)
       wait.sleep(state.hub, seconds)
     end,
   }
-  local check = checker(state, kb_id, id, options, quiet)
+  local seen = {}
+  local check = checker(state, kb_id, id, options, quiet, seen)
   local file, err = poll.until_known(check, clock, options)
-  if err then
-    return nil, err
-  end
-  if not file then
-    return nil, errors.new({
+  if not file and not err then
+    err = errors.new({
       kind = "timeout",
       message = string.format("file %s was not processed within %g s", id,
         options.timeout),
     })
   end
-  if status_of(file) ~= "done" then
-    return nil, failure_of(state, kb_id, file, quiet)
+  if file and status_of(file) ~= "done" then
+    file, err = nil, failure_of(state, kb_id, file, quiet)
   end
-  return file
+  return file, err, seen.response
 end
 
 return { upload = upload_file, wait = wait_for }

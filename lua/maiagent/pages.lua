@@ -209,6 +209,7 @@ end
 -- A page whose `next` is wrong is still given; the error comes after it.
 local function advance(self)
   local page, err, response = fetch(self)
+  self.response = response
   if page == nil then
     return finish(self, err)
   end
@@ -307,6 +308,12 @@ function item_methods:take()
     items = items_of(page)
     self.items, self.length, self.index = items, #items, 0
   end
+end
+
+--- The response of the last page.
+-- @treturn table|nil nil where none has come
+function item_methods:response()
+  return self.pages.response
 end
 
 --- The next item; nil at the end. Raises the error object.

@@ -81,17 +81,18 @@ local function items_of(state, row, ...)
   end)
 end
 
---- `all`: one array of every item, or nil and an error.
+--- `all`: one array of every item, or nil and an error; and the response of
+-- the last page.
 local function all(state, row, ...)
   local items = items_of(state, row, ...)
   local list, n = core.array({}), 0
   while true do
     local item, err = items:take()
     if err then
-      return nil, err
+      return nil, err, items:response()
     end
     if item == nil then
-      return list
+      return list, nil, items:response()
     end
     n = n + 1
     list[n] = item

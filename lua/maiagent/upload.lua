@@ -106,31 +106,32 @@ end
 
 --- Stores a source's bytes.
 -- @tparam table steps presign(params) and store(url, parts), each giving a
---   value, or nil and an error
+--   value, or nil and an error; and a response
 -- @tparam table from what `source` gave
 -- @tparam string model_name "chatbot-file", "attachment" or "batch-qa"
 -- @treturn string|nil the storage key, to be registered unchanged
 -- @treturn table|nil error
+-- @treturn table|nil response of the step that failed
 local function put(steps, from, model_name)
-  local answer, err = steps.presign({
+  local answer, err, response = steps.presign({
     filename = from.filename,
     modelName = model_name,
     fieldName = "file",
     fileSize = from.size,
   })
   if not answer then
-    return nil, err
+    return nil, err, response
   end
   err = check_presigned(answer)
   if err then
-    return nil, err
+    return nil, err, response
   end
   local parts = field_parts(answer.fields)
   parts[#parts + 1] = file_part("file", from)
   local stored
-  stored, err = steps.store(answer.url, parts)
+  stored, err, response = steps.store(answer.url, parts)
   if not stored then
-    return nil, err
+    return nil, err, response
   end
   return answer.fields.key
 end
