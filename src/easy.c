@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define LARGE_BUFFER (512 * 1024L)
+#define KIB 1024L
 
 static const char *ca_bundle, *ca_directory;
 static bool ca_hashed;
@@ -63,7 +63,24 @@ bool easy_ready(void) {
   return global_result == CURLE_OK;
 }
 
+static void set_buffers(CURL *easy, long received, long sent) {
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, received);
+#if LIBCURL_VERSION_NUM >= 0x073e00
+  curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, sent);
+#endif
+}
+
+/* Short of memory, curl_easy_reset leaves some of libcurl's defaults at zero
+** without a word: with no buffer an upload would never send a byte. */
+static void restore_defaults(CURL *easy) {
+  set_buffers(easy, 16 * KIB, 64 * KIB);
+  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+}
+
 void easy_set_always(CURL *easy) {
+  restore_defaults(easy);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -114,9 +131,4 @@ bool easy_trust_file(CURL *easy, const char *ca_file) {
   return curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK;
 }
 
-void easy_large_buffers(CURL *easy) {
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LARGE_BUFFER);
-#if LIBCURL_VERSION_NUM >= 0x073e00
-  curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, LARGE_BUFFER);
-#endif
-}
+void easy_large_buffers(CURL *easy) { set_buffers(easy, 512 * KIB, 512 * KIB); }
