@@ -113,7 +113,10 @@ local function running_task(self)
 end
 
 local function due(self, task, time)
-  if coroutine.status(task.thread) ~= "suspended" then
+  local status = coroutine.status(task.thread)
+  if status == "dead" then
+    return true -- memory ran out before its end could be told: tell it now
+  elseif status ~= "suspended" then
     return false -- it is what drives us, or drives who drives us
   end
   if not task.subject then
@@ -190,6 +193,12 @@ local function step_native(self)
   return running
 end
 
+-- Marked in here: pcall itself may lack memory, and must leave no mark behind.
+local function drive_all(self)
+  self.driving = true
+  return drive(self, self.tasks)
+end
+
 -- One turn of the wheel; nested turns (a call inside a task's own coroutine)
 -- leave the list of tasks to the outer one. Where a task closes the client, or
 -- waits in such a coroutine, a second pass serves those before it in the list.
@@ -198,13 +207,12 @@ local function turn(self)
   if self.driving then
     return running, FOREVER
   end
-  self.driving = true
   local closed, told, ok, earliest
   repeat
     closed, told = self.closed, self.told
-    ok, earliest = pcall(drive, self, self.tasks)
+    ok, earliest = pcall(drive_all, self)
+    self.driving = false
   until not ok or (closed == self.closed and told == self.told)
-  self.driving = false
   if not ok then
     error(earliest, 0)
   end
