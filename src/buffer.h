@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 /* `data` is followed by a NUL that `length` does not count; a buffer of all
 ** zeros with a limit is a valid, empty one. */
 struct buffer {
@@ -31,5 +33,7 @@ void buffer_clear(struct buffer *b);
 
 /* Releases the memory; may run twice, and the buffer may be used again. */
 void buffer_free(struct buffer *b);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,8 @@
 #include <curl/curl.h>
 #include <stdbool.h>
 
+#pragma GCC visibility push(hidden)
+
 /* CURLOPT_PREREQFUNCTION tells when a request goes out on a connection. */
 #define EASY_HAS_PREREQ (LIBCURL_VERSION_NUM >= 0x075000)
 
@@ -38,5 +40,7 @@ bool easy_trust_file(CURL *easy, const char *ca_file);
 
 /* Buffers of the size that is fastest for whole files. */
 void easy_large_buffers(CURL *easy);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 #include "compat.h"
 #include "transfer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* What is open in one Lua state: clients that were not closed, and exchanges
 ** under way. */
 struct live {
@@ -34,5 +36,7 @@ void exchange_push_failure(lua_State *L, const struct exchange *exchange);
 ** every way in which an object may end. */
 void class_register(lua_State *L, const char *name, const luaL_Reg *methods,
                     lua_CFunction close);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <curl/curl.h>
 
+#pragma GCC visibility push(hidden)
+
 /* Room for "name:port". */
 #define FAILURE_HOST 272
 
@@ -53,5 +55,7 @@ void failure_file(struct failure *failure, const char *path, int error);
 /* Explains `code` unless there is a failure already, and keeps the code. */
 void failure_explain(struct failure *failure, CURLcode code,
                      const struct failure_facts *facts);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 #include "failure.h"
 #include "request.h"
 
+#pragma GCC visibility push(hidden)
+
 struct form_file;
 
 /* All zeros is a valid, empty form. */
@@ -27,5 +29,7 @@ bool form_build(struct form *form, CURL *easy, const struct request_part *parts,
 
 /* Closes and releases everything; may run twice. */
 void form_free(struct form *form);
+
+#pragma GCC visibility pop
 
 #endif

@@ -2,6 +2,7 @@
 ** maiagent.http: how bytes travel. Loaded with the first request, because
 ** loading libcurl takes time and memory.
 */
+#include <dlfcn.h>
 #include <string.h>
 
 #include "client.h"
@@ -48,8 +49,18 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
+/* A resolver thread of libcurl may still run when a Lua state closes and
+** unloads its modules: this one, and libcurl with it, stays for the whole
+** process. The linker's -z nodelete says so too; luarocks cannot pass it. */
+static void stay_loaded(void) {
+  Dl_info here;
+  if (dladdr(functions, &here) && here.dli_fname)
+    dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 int luaopen_maiagent_http(lua_State *L) {
   check_core(L);
+  stay_loaded();
   exchange_register(L);
   client_register(L);
   luaL_newlib(L, functions);

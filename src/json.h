@@ -11,6 +11,8 @@
 #include "buffer.h"
 #include "compat.h"
 
+#pragma GCC visibility push(hidden)
+
 /* [-0, +0, e] Registers the classes of arrays and objects, and adds null,
 ** array, object, decode and encode to the table on top of the stack. */
 void json_open(lua_State *L);
@@ -23,5 +25,7 @@ void json_open(lua_State *L);
 ** array. `out` has to be owned by a userdata: this raises when memory ends. */
 bool json_encode(lua_State *L, int value, const char *arrays,
                  struct buffer *out);
+
+#pragma GCC visibility pop
 
 #endif

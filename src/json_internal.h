@@ -8,6 +8,8 @@
 
 #include "json.h"
 
+#pragma GCC visibility push(hidden)
+
 #define JSON_ARRAY_CLASS "maiagent.array"
 #define JSON_OBJECT_CLASS "maiagent.object"
 
@@ -49,5 +51,7 @@ int json_decode(lua_State *L);
 
 /* encode(value, array_paths) -> text | nil, message */
 int json_encode_value(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

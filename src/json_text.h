@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 /* Beyond this a double no longer tells neighbouring integers apart: 2^53. */
 #define JSON_EXACT_LIMIT 9007199254740992.0
 
@@ -42,5 +44,7 @@ size_t json_utf8_fault(const char *text, size_t length);
 ** written as an integer, beyond it with a fraction or an exponent, so that it
 ** comes back as the float that it is. */
 void json_format_double(char *text, size_t size, double value);
+
+#pragma GCC visibility pop
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#pragma GCC visibility push(hidden)
+
 #define LOOP_IDLE_HANDLES 16
 
 struct loop;
@@ -95,5 +97,7 @@ void loop_look(struct loop_member *member, bool waits);
 
 /* Ends the members with LOOP_CLOSED, closes everything; may run twice. */
 void loop_close(struct loop *loop);
+
+#pragma GCC visibility pop
 
 #endif

@@ -4,7 +4,11 @@
 
 #include "compat.h"
 
+#pragma GCC visibility push(hidden)
+
 /* [-0, +0, e] Adds bindings and describe to the table on top of the stack. */
 void operations_open(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,8 @@
 #include "compat.h"
 #include "url.h"
 
+#pragma GCC visibility push(hidden)
+
 #define QUERY_NUMBER_SIZE 32
 
 /* Both leave a message on top of the stack when they answer false, and may
@@ -24,5 +26,7 @@ bool query_scalar(lua_State *L, int index, char number[QUERY_NUMBER_SIZE],
 ** has to be owned by a userdata: this raises when memory ends. */
 bool query_add(lua_State *L, struct buffer *url, int index, int except,
                const char *place);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 #define REQUEST_CLASS "maiagent.request"
 
 /* One part of a multipart/form-data body, in the order of the wire. The texts
@@ -76,5 +78,7 @@ bool request_form(struct lua_State *L, struct request *request, int index);
 
 /* [-1, +2, 0] Puts nil below the message on top; what a function returns. */
 int request_refuse(struct lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

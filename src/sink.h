@@ -10,6 +10,8 @@
 #include "buffer.h"
 #include "failure.h"
 
+#pragma GCC visibility push(hidden)
+
 /* All zeros is a valid, closed sink that leads nowhere. */
 struct sink {
   char *path; /* NULL: no file was asked for */
@@ -34,5 +36,7 @@ void sink_close(struct sink *sink, struct failure *failure);
 
 /* Releases the memory of a closed sink; may run twice. */
 void sink_free(struct sink *sink);
+
+#pragma GCC visibility pop
 
 #endif

@@ -12,6 +12,8 @@
 #include "request.h"
 #include "sink.h"
 
+#pragma GCC visibility push(hidden)
+
 #define REPLY_LIMIT ((size_t)256 * 1024 * 1024)
 #define HEADER_LIMIT ((size_t)256 * 1024)
 #define STREAM_AHEAD ((size_t)1024 * 1024)
@@ -92,5 +94,7 @@ double transfer_idle(struct transfer *t);
 
 /* Brings `progress` up to date. */
 void transfer_measure(struct transfer *t);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Servers refuse longer ones anyway, with less to go by. */
 #define URL_LIMIT ((size_t)16 * 1024)
 
@@ -76,5 +78,7 @@ enum buffer_result url_expand(struct buffer *b, const char *template,
 
 /* Finds the next {name} of a template: answers what follows it, or NULL. */
 const char *url_next_id(const char *template, struct url_text *name);
+
+#pragma GCC visibility pop
 
 #endif

@@ -26,6 +26,14 @@ cd "$work"
 rocks "$work/built" pack maiagent
 rocks "$work/tree" install --no-doc ./maiagent-scm-1.*.rock
 
+for module in core http; do
+  symbols=$(nm -D --defined-only \
+    "$work/tree/lib/lua/$version/maiagent/$module.so" | awk '{ print $3 }')
+  [ "$symbols" = "luaopen_maiagent_$module" ] && continue
+  echo "$module.so exports: $symbols" >&2
+  exit 1
+done
+
 cd "$work/elsewhere"
 eval "$(rocks "$work/tree" path --no-bin)"
 "lua$version" examples/quickstart.lua
