@@ -331,7 +331,7 @@ bool request_form(lua_State *L, struct request *request, int index) {
 
 /* ---- methods ---- */
 
-/* request:method(), url(), body() -> strings; body is nil where there is none */
+/* request:method(), url(), body() -> strings; body is nil if there is none */
 static int request_method(lua_State *L) {
   lua_pushstring(L, check(L)->method);
   return 1;

@@ -76,7 +76,7 @@ bool transfer_start(struct transfer *t, struct loop *loop,
                     const struct transfer_settings *settings);
 
 /* Stops what is under way (it has failed as cancelled then) and releases
-** everything but the verdict; may run twice, and on a transfer never started. */
+** everything but the verdict; may run twice, or on one that never started. */
 void transfer_close(struct transfer *t);
 
 /* The status of the final reply once its headers are complete, else 0. */
