@@ -87,6 +87,7 @@ build = {
     ["maiagent.testing.faults"] = "lua/maiagent/testing/faults.lua",
     ["maiagent.testing.files"] = "lua/maiagent/testing/files.lua",
     ["maiagent.testing.http"] = "lua/maiagent/testing/http.lua",
+    ["maiagent.testing.json"] = "lua/maiagent/testing/json.lua",
     ["maiagent.testing.multipart"] = "lua/maiagent/testing/multipart.lua",
     ["maiagent.testing.resources"] = "lua/maiagent/testing/resources.lua",
     ["maiagent.testing.state"] = "lua/maiagent/testing/state.lua",

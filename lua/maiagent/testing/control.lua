@@ -1,87 +1,49 @@
 --- The stand-in in a child process, steered over a connection of its own.
 -- Lines of JSON: the parent sends the options, the child its addresses; then
 -- {name, argument} and {value} or {error}. The child ends with the connection.
-local json = require "dkjson"
+local json = require "maiagent.testing.json"
 local socket = require "socket"
 
-local HUGE = 1e300 -- JSON has no infinity
 local TIMEOUT = 10
-local FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 3, 63
 
--- $1 the port to call, $2 the code to run, $3 the interpreter, if it is known;
--- the pid is told first. The program this one runs in need not be a Lua.
-local SCRIPT = [[
-set -- %s %s %s
-if [ -z "$3" ]; then
-  self=$(readlink "/proc/$PPID/exe" 2>/dev/null)
-  case ${self##*/} in lua*) ;; *) self= ;; esac
-  for name in "$self" %s lua; do
-    [ -n "$name" ] && command -v "$name" >/dev/null && break
-  done
-  set -- "$1" "$2" "$name"
-fi
-command -v "$3" >/dev/null || exit
-echo $$
-exec env -u LD_PRELOAD MAIAGENT_TESTING_PORT="$1" "$3" -e "$2" \
-  </dev/null >/dev/null]]
+-- A session of its own, so that Ctrl-C in a terminal does not end the server
+-- before the program that wants to clean up on it. The pid is told first; what
+-- is preloaded (a sanitizer) is for the program alone.
+local COMMAND = [[
+for lua in %s; do command -v "$lua" >/dev/null && break; done
+command -v "$lua" >/dev/null || exit
+exec $(command -v setsid) env -u LD_PRELOAD \
+  sh -c 'echo $$; exec "$0" -e "$1" </dev/null >/dev/null' "$lua" %s]]
+local CODE = "package.path, package.cpath = %q, %q "
+  .. "require('maiagent.testing.control').serve(%d)"
 
 local Handle = { __name = "maiagent.testing.handle" }
 local handle_index = {}
 Handle.__index = handle_index
 
 local function quote(text)
-  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
+  return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
-local function kill(pid)
-  if pid then
-    os.execute(("kill -9 %d"):format(pid))
-  end
-end
-
-local function finite(value)
-  if type(value) ~= "table" then
-    return value == math.huge and HUGE or value
-  end
-  local copy = {}
-  for name, item in pairs(value) do
-    copy[name] = finite(item)
-  end
-  return copy
-end
-
--- The interpreter this program runs in, if it says so.
-local function own_interpreter()
-  local arguments, place = rawget(_G, "arg"), 0
-  while type(arguments) == "table" and arguments[place - 1] do
+-- The words of a shell that may be the interpreter this program runs in.
+local function interpreters()
+  local arguments, place = rawget(_G, "arg") or {}, 0
+  while arguments[place - 1] do
     place = place - 1
   end
-  local name = place < 0 and arguments[place]
-  return name and name:match("[^/]*$"):find("^lua") and name or ""
-end
-
-local function command(port, interpreter)
-  local code = ("package.path, package.cpath = %q, %q "
-    .. "require('maiagent.testing.control').serve()"):format(package.path,
-    package.cpath)
-  local version = _VERSION:match("%d%.%d")
-  return SCRIPT:format(port, quote(code), quote(interpreter),
-    rawget(_G, "jit") and "luajit" or "lua" .. version)
+  local own = place < 0 and arguments[place]:find("lua[^/]*$")
+    and quote(arguments[place]) or ""
+  return own .. (rawget(_G, "jit") and " luajit" or " lua")
+    .. _VERSION:match("%d%.%d") .. " lua"
 end
 
 local function call(handle, name, argument)
-  if not handle.control then
-    error("maiagent.testing: the server was stopped", 3)
-  end
-  handle.control:send(json.encode({ name = name, argument = finite(argument) })
-    .. "\n")
-  local answer = json.decode(handle.control:receive() or "")
-  if not answer then
-    error("maiagent.testing: the server's process is gone", 3)
-  elseif answer.error then
-    error(answer.error, 3)
-  end
-  return answer.value
+  local control = handle.control
+    or error("maiagent.testing: the server was stopped", 3)
+  control:send(json.encode({ name = name, argument = argument }) .. "\n")
+  local answer = json.read(control:receive() or "")
+    or error("maiagent.testing: the server's process is gone", 3)
+  return answer.error and error(answer.error, 3) or answer.value
 end
 
 for name in ("fault faults_clear log violations reset connections")
@@ -99,59 +61,47 @@ end
 --- Ends the child and waits until it has gone; killed if it does not go.
 function handle_index:stop()
   local control = self.control
-  if not control then
-    return
-  end
-  self.control = nil
-  control:shutdown("send")
-  local _, reason = control:receive("*a")
-  if reason == "timeout" then
-    kill(self.pid)
-  end
-  control:close()
-  self.process:close()
-end
-
-local function connect(handle, listener, options)
-  listener:settimeout(TIMEOUT)
-  local control = handle.pid and listener:accept()
-  listener:close()
-  if not control then
-    kill(handle.pid)
-    error("maiagent.testing: the server's process did not start; options.lua "
-      .. "names its interpreter", 3)
-  end
-  control:settimeout(TIMEOUT)
-  control:setoption("tcp-nodelay", true)
-  control:send(json.encode(finite(options)) .. "\n")
-  handle.control = control
-  local told = json.decode(control:receive() or "")
-  if not told or told.error then
-    error(told and told.error or "maiagent.testing: the server failed", 3)
-  end
-  for name, value in pairs(told) do
-    handle[name] = value
+  if control then
+    self.control = nil
+    control:shutdown("send")
+    if select(2, control:receive("*a")) == "timeout" then
+      os.execute("kill -9 " .. self.pid)
+    end
+    control:close()
+    self.process:close()
   end
 end
 
 --- Starts a child with these (complete) options; see maiagent.testing.spawn.
 local function spawn(options, interpreter)
   local listener = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listener:getsockname()
-  local process = assert(io.popen(command(port, interpreter
-    or own_interpreter())))
-  local handle = setmetatable({ process = process,
-    pid = tonumber(process:read()) }, Handle)
-  connect(handle, listener, options)
-  handle.wait = function(client, milliseconds)
+  listener:settimeout(TIMEOUT)
+  local code = CODE:format(package.path, package.cpath,
+    select(2, listener:getsockname()))
+  local process = assert(io.popen(COMMAND:format(interpreter
+    and quote(interpreter) or interpreters(), quote(code))))
+  local pid = tonumber(process:read() or "")
+  local control = pid and listener:accept()
+    or error("maiagent.testing: the server's process did not start; "
+      .. "options.lua names its interpreter", 3)
+  listener:close()
+  control:settimeout(TIMEOUT)
+  control:setoption("tcp-nodelay", true)
+  control:send(json.encode(options) .. "\n")
+  local handle = json.read(control:receive() or "")
+  if not handle or handle.error then
+    error(handle and handle.error or "maiagent.testing: the server failed", 3)
+  end
+  handle.control, handle.process, handle.pid = control, process, pid
+  function handle.wait(client, milliseconds)
     handle:step(milliseconds / 1000, client)
   end
-  return handle
+  return setmetatable(handle, Handle)
 end
 
 -- What came from the parent by inheritance is not the child's.
 local function close_inherited()
-  for descriptor = FIRST_DESCRIPTOR, LAST_DESCRIPTOR do
+  for descriptor = 3, 63 do
     local stream = socket.tcp()
     stream:setfd(descriptor)
     stream:close()
@@ -159,31 +109,28 @@ local function close_inherited()
 end
 
 local function obey(server, line)
-  local order = json.decode(line)
+  local order = json.read(line)
   local ok, value = pcall(server[order.name], server, order.argument)
-  return json.encode(ok and { value = value } or { error = tostring(value) })
+  return json.encode(ok and { value = value } or { error = value }) .. "\n"
 end
 
 --- The child's life: serves until the parent's connection closes.
-local function serve()
+local function serve(port)
   close_inherited()
-  local control = assert(socket.connect("127.0.0.1",
-    tonumber(os.getenv("MAIAGENT_TESTING_PORT"))))
-  local options = json.decode(assert(control:receive()))
-  local ok, server = pcall(require("maiagent.testing").open, options)
+  local control = assert(socket.connect("127.0.0.1", port))
+  local options = json.read(assert(control:receive()))
+  local ok, server = pcall(require("maiagent.testing").start, options)
   if not ok then
-    return control:send(json.encode({ error = tostring(server) }) .. "\n")
+    return control:send(json.encode({ error = server }) .. "\n")
   end
-  local steering = server.loop:add(control, nil, function(connection)
+  local steering = server.loop:add(control, function(connection)
     connection:send(json.encode({ port = server.port, api_key = server.api_key,
       base_url = server.base_url, storage_url = server.storage_url }) .. "\n")
-    local line = connection:line(HUGE)
-    while line do
-      connection:send(obey(server, line) .. "\n")
-      line = connection:line(HUGE)
+    while true do
+      connection:send(obey(server, connection:line()))
     end
   end)
-  while not steering.closed do
+  while coroutine.status(steering.thread) ~= "dead" do
     server:step(60)
   end
   server:stop()

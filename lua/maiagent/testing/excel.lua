@@ -1,69 +1,59 @@
 --- A knowledge base's labels and metadata as Excel sheets, out and in.
 local api = require "maiagent.testing.api"
+local json = require "maiagent.testing.json"
+local ltn12 = require "ltn12"
 local multipart = require "maiagent.testing.multipart"
 local resources = require "maiagent.testing.resources"
 local state = require "maiagent.testing.state"
+local url = require "socket.url"
 local xlsx = require "maiagent.testing.xlsx"
 
-local TYPE =
-  "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-local PATH = "knowledge-bases/{id}/"
+local TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
+-- Of each kind of sheet the columns, what a file has in them, and how it takes
+-- that back: an error or nil.
 local labels, metadata = {}, {}
 
-function labels.header() return { "file_id", "filename", "labels" } end
+function labels.columns() return { "file_id", "filename", "labels" } end
 
-function labels.row(file)
+function labels.get(file)
   local names = {}
-  for place, label in ipairs(resources.render_refs(file.labels)) do
+  for place, label in ipairs(resources.render_references(file.labels)) do
     names[place] = label.name
   end
-  return { file.id, file.filename, table.concat(names, ",") }
+  return { labels = table.concat(names, ",") }
 end
 
--- Gives the file the labels of a cell, or returns what is wrong with it.
 function labels.set(file, values, base)
-  local found = {}
-  for name in values.labels:gmatch("[^,]+") do
-    name = name:match("^%s*(.-)%s*$")
-    local label = base.sub.labels:filter(function(other)
-      return other.name == name
-    end)[1]
-    if not label then
+  local known, found = {}, {}
+  for _, label in ipairs(state.children(base, "labels")) do
+    known[label.name] = { id = label.id, record = label }
+  end
+  for name in values.labels:gmatch("%s*([^,]*[^,%s])") do
+    if not known[name] then
       return "Label not found: " .. name
     end
-    found[#found + 1] = { id = label.id, record = label }
+    found[#found + 1] = known[name]
   end
   file.labels = found
 end
 
--- The metadata of a file, never null.
-local function metadata_of(file)
-  local own = file.rawUserDefineMetadata
-  return own ~= state.null and own or {}
-end
-
-function metadata.header(base)
+function metadata.columns(base)
   local names = { "file_id", "filename" }
-  for _, key in ipairs(base.sub.metadata_keys.order) do
+  for _, key in ipairs(state.children(base, "metadata-keys")) do
     names[#names + 1] = key.keyName
   end
   return names
 end
 
-function metadata.row(file, header)
-  local values = { file.id, file.filename }
-  for column = 3, #header do
-    local value = metadata_of(file)[header[column]]
-    values[column] = (value == nil or value == state.null) and ""
-      or tostring(value)
-  end
-  return values
+function metadata.get(file)
+  local own = file.rawUserDefineMetadata
+  return own ~= json.null and own or {}
 end
 
 function metadata.set(file, values)
-  local changed = state.object()
-  for name, value in pairs(metadata_of(file)) do
+  local changed = json.object()
+  for name, value in pairs(metadata.get(file)) do
     changed[name] = value
   end
   for name, value in pairs(values) do
@@ -74,85 +64,61 @@ function metadata.set(file, values)
   file.rawUserDefineMetadata = changed
 end
 
-local function disposition(name)
-  if name:find("^[%w ._-]+$") then
-    return 'attachment; filename="' .. name .. '"'
-  end
-  return "attachment; filename*=utf-8''" .. api.encode_percent(name)
-end
-
 local function export(kind, title)
   return function(call)
-    local base = resources.knowledge_base(call)
-    local rows = { kind.header(base) }
-    for _, file in ipairs(base.sub.files.order) do
-      rows[#rows + 1] = kind.row(file, rows[1])
+    local base, columns = call.record, kind.columns(call.record)
+    local rows = { columns }
+    for _, file in ipairs(state.children(base, "files")) do
+      local row, values = { file.id, file.filename }, kind.get(file)
+      for place = 3, #columns do
+        local value = values[columns[place]]
+        row[place] = value ~= nil and value ~= json.null and tostring(value)
+          or ""
+      end
+      rows[#rows + 1] = row
     end
     return 200, xlsx.write(rows), { ["Content-Type"] = TYPE,
-      ["Content-Disposition"] = disposition(base.name .. title) }
+      ["Content-Disposition"] = "attachment; filename*=utf-8''"
+        .. url.escape(base.name .. title) }
   end
 end
 
--- The bytes of the part excelFile, or the end of the call.
+-- The rows of the sheet in the part excelFile, or the end of the call.
 local function uploaded(call)
-  local pieces, found = {}, nil
-  local body = call.request.body
-  multipart.parse(function()
-    local data = body
-    body = nil
-    return data
-  end, call.request.headers["content-type"] or "", function(part)
-    found = found or part.name == "excelFile" and part
-    return function(data)
-      pieces[#pieces + 1] = part == found and data or ""
-    end
-  end)
-  local problem = not found and "No file was submitted."
-    or not found.filename and "The submitted data was not a file. Check the "
-      .. "encoding type on the form."
-    or table.concat(pieces) == "" and "The submitted file is empty."
-  if problem then
-    api.fail(400, { excelFile = state.array({ problem }) })
-  end
-  return table.concat(pieces)
-end
-
-local function values_of(row, header)
-  local values = {}
-  for column, name in pairs(header.cells) do
-    values[name] = row.cells[column] or ""
-  end
-  local id = values.file_id or ""
-  values.file_id, values.filename = nil, nil
-  return id, values
+  local parts = multipart.parse(ltn12.source.string(call.request.body),
+    call.request.headers["content-type"] or "", math.huge)
+  local part = parts and parts[1] or {}
+  local found = part.name == "excelFile" and part.filename
+  local rows = found and xlsx.read(part.content)
+  return rows and rows[1] and rows or api.fail(400, { excelFile = json.array({
+    found and "Not an Excel workbook." or "No file was submitted." }) })
 end
 
 local function import(kind)
   return function(call)
-    local base = resources.knowledge_base(call)
-    local rows = xlsx.read(uploaded(call))
-    if not rows or not rows[1] then
-      api.fail(400, { excelFile = state.array({ "Not an Excel workbook." }) })
-    end
-    local errors, updated = state.array(), 0
-    local header = table.remove(rows, 1)
-    for _, row in ipairs(rows) do
-      local id, values = values_of(row, header)
-      local file = base.sub.files:get(id)
-      local problem = file and kind.set(file, values, base)
-        or not file and "File not found."
-      updated = updated + (problem and 0 or 1)
-      errors[#errors + 1] = problem and { row = row.number, file_id = id,
+    local rows, errors = uploaded(call), json.array()
+    local files = state.children(call.record, "files")
+    for number = 2, #rows do
+      local values = {}
+      for column, name in pairs(rows[1]) do
+        values[name] = rows[number][column] or ""
+      end
+      local id, file = values.file_id, state.find(files, values.file_id)
+      values.file_id, values.filename = nil, nil
+      local problem = not file and "File not found."
+        or kind.set(file, values, call.record)
+      errors[#errors + 1] = problem and { row = number, file_id = id,
         error = problem } or nil
     end
-    return 200, { success = #errors == 0, updated_count = updated,
-      total_rows = #rows, errors = errors }
+    return 200, { success = #errors == 0, errors = errors,
+      updated_count = #rows - 1 - #errors, total_rows = #rows - 1 }
   end
 end
 
+local bases = resources.knowledge_bases
 for name, kind in pairs({ labels = labels, metadata = metadata }) do
-  api.route("GET " .. PATH .. "export-" .. name .. "-excel/", "",
+  resources.route(bases, "GET {id}/export-" .. name .. "-excel/",
     export(kind, "_" .. name .. ".xlsx"))
-  api.route("POST " .. PATH .. "import-" .. name .. "-excel/", "",
+  resources.route(bases, "POST {id}/import-" .. name .. "-excel/",
     import(kind))
 end

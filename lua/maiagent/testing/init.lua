@@ -7,109 +7,95 @@
 --   …
 --   server:stop()
 --
--- It needs LuaSocket and dkjson; LuaSec (tls) and lua-zlib (compressed files)
--- are used where they are installed. One server serves about a thousand
--- connections at a time, the limit of `select`.
-local function load(name, package_name)
-  local ok, module = pcall(require, name)
-  if not ok then
-    error("maiagent.testing needs LuaSocket and dkjson; " .. package_name
-      .. " is not installed: " .. tostring(module), 0)
+-- It needs LuaSocket and dkjson; LuaSec (tls) and lua-zlib (compressed sheets
+-- and answers) are used where they are installed.
+for name, rock in pairs({ socket = "LuaSocket", dkjson = "dkjson" }) do
+  local found, problem = pcall(require, name)
+  if not found then
+    error("maiagent.testing needs LuaSocket and dkjson; " .. rock
+      .. " is not installed: " .. problem, 0)
   end
-  return module
 end
-
-load("socket", "LuaSocket")
-load("dkjson", "dkjson")
 
 local api = require "maiagent.testing.api"
 local control = require "maiagent.testing.control"
 local faults = require "maiagent.testing.faults"
 local http = require "maiagent.testing.http"
+local json = require "maiagent.testing.json"
 local state = require "maiagent.testing.state"
 local storage = require "maiagent.testing.storage"
-require "maiagent.testing.resources"
 require "maiagent.testing.files"
 require "maiagent.testing.excel"
 
 local DEFAULTS = { api_key = "test-key", host = "127.0.0.1", port = 0,
   processing_time = 0.1, page_size = 10, kb_files_reply = "page",
-  body_limit = 16 * 1024 * 1024, strict = false, tls = false,
-  presign_lifetime = 3600 }
+  strict = false, tls = false, lua = false }
 local LOGGED_BODY = 65536
+local LOGGED = { "method", "path", "query", "headers", "body_bytes", "body",
+  "status", "connection", "authorization_ok" }
 
 local Server = { __name = "maiagent.testing.server" }
 local server_index = {}
 Server.__index = server_index
 
-local function checked(options)
+local function complete(options)
   local result = {}
-  for name in pairs(options or {}) do
-    if DEFAULTS[name] == nil and name ~= "lua" then
+  for name, default in pairs(DEFAULTS) do
+    result[name] = default
+  end
+  for name, value in pairs(options or {}) do
+    if DEFAULTS[name] == nil then
       error("maiagent.testing: unknown option " .. tostring(name), 3)
     end
-  end
-  for name, default in pairs(DEFAULTS) do
-    result[name] = options and options[name]
-    if result[name] == nil then
-      result[name] = default
-    end
+    result[name] = value
   end
   return result
 end
 
--- Serves one request and writes it down, whatever becomes of it.
-local function serve_with(server, serve)
-  return function(connection, request)
-    server.requests[#server.requests + 1] = request
-    faults.perform(server.faults, server, serve, connection, request)
-    request.read = nil
-    if request.body_bytes > LOGGED_BODY then
-      request.body = nil
-    end
-  end
-end
-
-local function listen(server, port, serve)
+-- Listens, and writes down each request; answer(server, request) gives the
+-- ordinary response to one. Returns the port and the URL.
+local function listen(server, port, answer)
   local options = server.state.options
   local taken = server.loop:listen(options.host, port,
-    serve_with(server, serve), options.tls and {
-      mode = "server", protocol = "any", verify = "none",
-      options = { "all", "no_sslv3" },
-      certificate = options.tls.certificate, key = options.tls.key })
-  return tonumber(taken), options.host .. ":" .. taken
+    function(connection, request)
+      request.authorization_ok = false
+      table.insert(server.requests, request)
+      faults.perform(server.faults, function()
+        local response = answer(server, request)
+        request.body = #(request.body or "") <= LOGGED_BODY and request.body
+        return response
+      end, connection, request)
+    end, options.tls and { mode = "server", protocol = "any", verify = "none",
+      options = { "all", "no_sslv3" }, certificate = options.tls.certificate,
+      key = options.tls.key })
+  return tonumber(taken), (options.tls and "https://" or "http://")
+    .. options.host .. ":" .. taken
 end
 
-local function open(options)
-  local server = setmetatable({ requests = {}, recorded = {}, faults = {},
-    state = state.new(options), api_key = options.api_key }, Server)
+--- Starts a server in this process. It does its work in server:step().
+-- options (all optional): api_key, host, port, processing_time (s until a file
+-- is done), page_size, kb_files_reply = "page"|"array", strict (a wrong key is
+-- a violation), tls = {certificate=, key=} (file names).
+local function start(options)
+  options = complete(options)
+  local server = setmetatable({ state = state.new(options),
+    api_key = options.api_key, requests = {}, faults = {},
+    recorded = json.array() }, Server)
   server.loop = http.new_loop(function(text)
-    server.recorded[#server.recorded + 1] = "error in the stand-in: " .. text
+    table.insert(server.recorded, "error in the stand-in: " .. text)
   end)
-  local scheme = options.tls and "https://" or "http://"
-  local storage_authority, _
-  server.port, server.authority = listen(server, options.port, api.serve)
-  _, storage_authority = listen(server, 0, storage.serve)
-  server.base_url = scheme .. server.authority
-  server.storage_url = scheme .. storage_authority
-  server.wait = function(client, milliseconds)
+  server.port, server.base_url = listen(server, options.port, api.serve)
+  server.storage_url = select(2, listen(server, 0, storage.serve))
+  function server.wait(client, milliseconds)
     server:step(milliseconds / 1000, client)
   end
   return server
 end
 
---- Starts a server in this process. It does its work in server:step().
--- options (all optional): api_key, host, port, processing_time (s until a file
--- is done), page_size, kb_files_reply = "page"|"array", body_limit (bytes),
--- strict (a wrong key is a violation), tls = {certificate=, key=} (file names).
-local function start(options)
-  return open(checked(options))
-end
-
 --- Starts the same server in a child process, which serves on its own and ends
 -- with this one; options.lua names its interpreter. Raises if it cannot start.
 local function spawn(options)
-  return control.spawn(checked(options), options and options.lua)
+  return control.spawn(complete(options), options and options.lua)
 end
 
 --- Serves what is ready, blocking at most `seconds` (0). `client` is anything
@@ -122,8 +108,8 @@ end
 -- pattern), times=1, after=0 (matches let through first), ...}; the kinds and
 -- their fields stand in faults.lua. Raises for an unknown kind.
 function server_index:fault(fault)
-  local ok, problem = faults.add(self.faults, fault)
-  return ok or error(problem, 2)
+  faults.add(self.faults, fault)
+  return true
 end
 
 --- Forgets the faults that are still queued.
@@ -131,20 +117,15 @@ function server_index:faults_clear()
   self.faults = {}
 end
 
-local function logged(request)
-  return { method = request.method, path = request.path, query = request.query,
-    headers = request.headers, body_bytes = request.body_bytes,
-    body = request.body, status = request.status,
-    connection = request.connection,
-    authorization_ok = request.authorization_ok or false }
-end
-
 --- The requests so far: {method, path, query, headers, body_bytes, body (up to
 -- 64 KiB), status (nil while or if unanswered), authorization_ok, connection}.
 function server_index:log()
-  local list = state.array()
+  local list = json.array()
   for place, request in ipairs(self.requests) do
-    list[place] = logged(request)
+    list[place] = {}
+    for _, name in ipairs(LOGGED) do
+      list[place][name] = request[name]
+    end
   end
   return list
 end
@@ -152,17 +133,13 @@ end
 --- What was wrong with the requests beyond their answers, as texts: unknown
 -- names in queries and bodies, the key sent to storage, changed upload fields.
 function server_index:violations()
-  local list = state.array()
-  for place, text in ipairs(self.recorded) do
-    list[place] = text
-  end
-  return list
+  return self.recorded
 end
 
 --- For the stand-in's own parts: writes a violation down.
 function server_index:note(request, text)
-  self.recorded[#self.recorded + 1] = ("%s %s: %s"):format(request.method,
-    request.path, text)
+  table.insert(self.recorded,
+    ("%s %s: %s"):format(request.method, request.path, text))
 end
 
 --- For the stand-in's own parts: the URL at which a storage key is served.
@@ -173,7 +150,7 @@ end
 --- Back to the beginning: no records, no log, no faults.
 function server_index:reset()
   self.state = state.new(self.state.options)
-  self.requests, self.recorded, self.faults = {}, {}, {}
+  self.requests, self.recorded, self.faults = {}, json.array(), {}
 end
 
 --- Number of open connections.
@@ -186,4 +163,4 @@ function server_index:stop()
   self.loop:close()
 end
 
-return { open = open, spawn = spawn, start = start }
+return { spawn = spawn, start = start }

@@ -1,60 +1,61 @@
---- multipart/form-data, read piece by piece: a part is never held whole.
+--- multipart/form-data, read piece by piece: a large part is never held whole.
 
-local function part_head(text)
-  local disposition = text:match("[Cc]ontent%-[Dd]isposition:([^\r]*)") or ""
-  return { name = disposition:match('; *name="(.-)"'),
+local function part_of(head)
+  local disposition = head:match("[Cc]ontent%-[Dd]isposition:([^\r]*)") or ""
+  return { name = disposition:match('; *name="(.-)"'), size = 0,
     filename = disposition:match('; *filename="(.-)"'),
-    type = text:match("[Cc]ontent%-[Tt]ype: *([^\r]*)") }
+    type = head:match("[Cc]ontent%-[Tt]ype: *([^\r]*)") }
 end
 
--- Text up to `mark`, given to sink(data) in pieces; returns what follows it.
-local function read_until(read, buffer, mark, sink)
+-- Gives what comes before `mark` to sink(data); returns what comes after it.
+local function read_until(mark, buffer, read, sink)
   while true do
     local first, last = buffer:find(mark, 1, true)
     if first then
       sink(buffer:sub(1, first - 1))
       return buffer:sub(last + 1)
     end
-    local safe = #buffer - #mark + 1
-    if safe > 0 then
-      sink(buffer:sub(1, safe))
-      buffer = buffer:sub(safe + 1)
-    end
+    local safe = math.max(#buffer - #mark + 1, 0)
+    sink(buffer:sub(1, safe))
     local data = read()
     if not data then
       return nil
     end
-    buffer = buffer .. data
+    buffer = buffer:sub(safe + 1) .. data
   end
 end
 
---- Reads a body: read() returns its next piece; on_part{name, filename, type}
--- returns the function that is given that part's pieces. True if it was whole.
-local function parse(read, content_type, on_part)
-  local boundary = content_type:match('boundary="?([^";]+)"?')
-  if not boundary or not content_type:find("^multipart/form%-data") then
-    return false
-  end
-  local mark, sink = "\r\n--" .. boundary, function() end
-  local buffer = "\r\n"
-  while true do
-    buffer = read_until(read, buffer, mark, sink)
-    local head = ""
-    buffer = buffer and read_until(read, buffer, "\r\n", function(data)
-      head = head .. data
-    end)
-    if not buffer then
-      return head:sub(1, 2) == "--"
-    elseif head:sub(1, 2) == "--" then
-      return true
+-- Reads a part: its headers, then its content, kept if not above `limit`.
+local function read_part(buffer, mark, read, limit)
+  local head, pieces = {}, {}
+  local rest = read_until("\r\n\r\n", buffer, read, function(data)
+    head[#head + 1] = data
+  end)
+  local part = part_of(table.concat(head))
+  rest = rest and read_until(mark, rest, read, function(data)
+    part.size = part.size + #data
+    pieces[#pieces + 1] = part.size <= limit and data or nil
+  end)
+  part.content = part.size <= limit and table.concat(pieces) or nil
+  return part, rest
+end
+
+--- The parts of a body, an array of {name, filename, type, size, content}; nil
+-- if it is malformed. read() gives the body's next piece, then nil; a content
+-- of more than `limit` bytes is forgotten.
+local function parse(read, content_type, limit)
+  local boundary =
+    content_type:match('^multipart/form%-data.*boundary="?([^";]+)')
+  local mark, parts = "\r\n--" .. (boundary or ""), {}
+  local rest = boundary and read_until(mark, "\r\n", read, function() end)
+  while rest do
+    while #rest < 2 do
+      rest = rest .. (read() or "  ") -- which ends nothing
     end
-    buffer = read_until(read, "\r\n" .. buffer, "\r\n\r\n", function(data)
-      head = head .. data
-    end)
-    if not buffer then
-      return false
+    if rest:sub(1, 2) == "--" then
+      return parts
     end
-    sink = on_part(part_head(head))
+    parts[#parts + 1], rest = read_part(rest, mark, read, limit)
   end
 end
 

@@ -1,44 +1,24 @@
---- Chatbots, knowledge bases and what is kept alike: listed, created, fetched,
--- replaced, changed, deleted.
+--- What the service keeps, one row a kind: listed, created, fetched, replaced,
+-- changed, deleted, all of them alike.
 local api = require "maiagent.testing.api"
+local json = require "maiagent.testing.json"
 local state = require "maiagent.testing.state"
 local validation = require "maiagent.testing.validation"
 
-local fail, route, null = api.fail, api.route, state.null
-local schema, timestamp = validation.schema, state.timestamp
+local fail = api.fail
 
-local KNOWLEDGE_BASE = [[
-  name!:name embeddingModel!:uuid rerankerModel!:uuid description?:string
-  numberOfRetrievedChunks:count=12 sentenceWindowSize:natural=2
-  enableHyde:boolean=false similarityCutoff:ratio=0 enableRerank:boolean=true
-  enableRrf:boolean=true isMultimodal:boolean=false
-  vectorDatabaseType:elasticsearch|opensearch|oracle=elasticsearch
-  vectorDatabaseUrl?:string vectorDatabaseApiKey?:string
-  opensearchUsername?:string opensearchPassword?:string oracleUser?:string
-  oraclePassword?:string elasticsearchUrl?:string elasticsearchApiKey?:string
-  chatbots:refs/chatbots groups:refs ]]
+local VERBS = {} -- verb -> function(call, kind)
+local TARGETS = { list = "GET ", create = "POST ", get = "GET {id}/",
+  replace = "PUT {id}/", update = "PATCH {id}/", delete = "DELETE {id}/" }
 
-local CHATBOT = schema [[
-  name!:name largeLanguageModel!:uuid rag?:uuid embeddingModel?:uuid
-  rerankerModel?:uuid instructions?:string knowledgeBases:refs/knowledge_bases
-  organization?:uuid builtInWorkflow?:uuid
-  replyMode:normal|template|hybrid|workflow|agent=normal template?:string
-  unanswerableTemplate?:string totalWordsCount:integer=0
-  outputMode:text|json_schema=text rawOutputFormat?:any databaseUrl?:string
-  databaseType?:string includeTables?:any groups:refs toolkits:refs tools:refs
-  agentMode:normal|canvas=normal numberOfRetrievedChunks:count=12
-  enableEvaluation:boolean=false enableInlineCitations:boolean=false
-  enableKnowledgeBaseRag:boolean=false ]]
-
-local BUILT_IN_KEYS = { file_name = true, file_type = true, page_label = true }
-
+--- {id, name} of a record, or of something that only its id is known of.
 local function id_name(record)
   return { id = record.id,
     name = record.name or "Item " .. record.id:sub(1, 8) }
 end
 
-local function render_refs(list)
-  local shown = state.array()
+local function render_references(list)
+  local shown = json.array()
   for _, reference in ipairs(list or {}) do
     local record = reference.record or reference
     if not record.removed then
@@ -48,48 +28,69 @@ local function render_refs(list)
   return shown
 end
 
-local function render_field(field, value)
-  if field.reference == "refs" then
-    return render_refs(value)
-  elseif value == nil then
-    value = field.default
-  end
-  if value == nil and field.nullable then
-    return null
-  end
-  return value
-end
-
---- A record's own fields as they are answered, and its id.
-local function render(fields, record)
+--- A record of call.kind, as it is answered.
+local function show(call, record)
   local shown = { id = record.id }
-  for _, field in ipairs(fields) do
-    shown[field.name] = render_field(field, record[field.name])
+  for _, field in ipairs(call.kind.fields) do
+    local value = record[field.name]
+    if value == nil then
+      value = field.default
+    end
+    if value == nil and field.nullable then
+      value = json.null
+    end
+    shown[field.name] = field.refers and render_references(value) or value
+  end
+  if call.kind.decorate then
+    call.kind.decorate(call, record, shown)
   end
   return shown
 end
 
-local function shown(kind, record, call, listed)
-  local result = render(kind.fields, record)
-  local decorate = listed and kind.decorate_item or kind.decorate
-  if decorate then
-    decorate(result, record, call)
+-- Whether the query lets a record into a list. Of the filters NAME=FIELD is
+-- the whole of a field (or of its id), NAME~FIELD a part in any case.
+local function accepted(call, record)
+  for name, sign, field in call.kind.filters:gmatch("(%w+)([=~])(%w+)") do
+    local wanted = call.query[name] or ""
+    local value = wanted ~= "" and show(call, record)[field] or ""
+    value = tostring(type(value) == "table" and value.id or value)
+    if wanted ~= "" and (sign == "=" and value ~= wanted or sign == "~"
+      and not value:lower():find(wanted:lower(), 1, true)) then
+      return false
+    end
   end
-  return result
+  return true
 end
 
-local function check_unique(kind, clean, collection, own)
-  local value = kind.unique and clean[kind.unique]
-  local others = value and collection:filter(function(record)
-    return record ~= own and record[kind.unique] == value
-  end)
-  if others and #others > 0 then
-    fail(400, { [kind.unique] = state.array({
-      ("%s with this %s already exists."):format(kind.title, kind.unique) }) })
+function VERBS.list(call, kind)
+  local found = json.array()
+  for _, record in ipairs(call.list) do
+    found[#found + 1] = accepted(call, record) and record or nil
+  end
+  local function render(record)
+    return (kind.summary or show)(call, record)
+  end
+  if not kind.unpaged and call.query.pagination ~= "false" then
+    return 200, call:page(found, render)
+  end
+  for place, record in ipairs(found) do
+    found[place] = render(record)
+  end
+  return 200, found
+end
+
+local function check_unique(call, kind, clean)
+  for _, other in ipairs(call.list) do
+    if kind.unique and other ~= call.record
+      and other[kind.unique] == clean[kind.unique] then
+      fail(400, { [kind.unique] = json.array({ ("%s with this %s already "
+        .. "exists."):format(kind.title, kind.unique) }) })
+    end
   end
 end
 
-local function merge(record, clean)
+--- Gives a record the values of `clean`.
+local function change(record, clean)
   for name, value in pairs(clean) do
     record[name] = value
   end
@@ -97,279 +98,208 @@ local function merge(record, clean)
   return record
 end
 
---- A new record of `clean` values.
-local function new_record(call, clean)
-  return merge({ id = state.new_id(call.state), created = state.now() }, clean)
+--- Adds a record of `clean` values to a list.
+local function add(call, list, clean)
+  list[#list + 1] = change({ id = state.new_id(call.state), children = {},
+    created = state.now() }, clean)
+  return list[#list]
 end
 
---- A filter: the field has that value.
-local function equals(field)
-  return function(record, value) return tostring(record[field]) == value end
+function VERBS.create(call, kind)
+  local clean = call:check(kind.fields)
+  check_unique(call, kind, clean)
+  return 201, show(call, add(call, call.list, clean))
 end
 
--- kind.filters: query name -> test(record, value, call).
-local function filtered(kind, call, collection)
-  return collection:filter(function(record)
-    for name, test in pairs(kind.filters or {}) do
-      local value = call.query[name] or ""
-      if value ~= "" and not test(record, value, call) then
-        return false
-      end
+function VERBS.get(call)
+  return 200, show(call, call.record)
+end
+
+function VERBS.replace(call, kind)
+  local clean = call:check(kind.fields)
+  check_unique(call, kind, clean)
+  return 200, show(call, change(call.record, clean))
+end
+
+VERBS.update = VERBS.replace
+
+function VERBS.delete(call, kind)
+  if kind.before_delete then
+    kind.before_delete(call)
+  end
+  state.remove(call.list, call.record)
+  return 204
+end
+
+-- Finds what a path names: call.records, one for each id, call.list, that of
+-- the kind, and call.record, the one of them that is meant, if one is.
+local function locate(call)
+  local owner = call.state
+  for name in call.kind.path:gmatch("([%l-]+)/") do
+    call.list, call.record = state.children(owner, name), nil
+    local id = call.ids[#call.records + 1]
+    if id then
+      owner = state.find(call.list, id:lower()) or fail(404, "Not found.")
+      call.record, call.records[#call.records + 1] = owner, owner
     end
-    return true
-  end)
-end
-
---- A filter: `value` occurs in the field, in any case.
-local function contains(field)
-  return function(record, value)
-    return record[field]:lower():find(value:lower(), 1, true) ~= nil
   end
 end
 
-local VERBS = {}
-
-function VERBS.list(kind)
-  return "GET ", "page pageSize " .. (kind.query or ""), function(call)
-    local records = filtered(kind, call, kind.collection(call))
-    local function show(record) return shown(kind, record, call, true) end
-    if kind.unpaged or call.query.pagination == "false" then
-      local all = state.array()
-      for place, record in ipairs(records) do
-        all[place] = show(record)
-      end
-      return 200, all
-    end
-    return 200, call:page(records, show)
-  end
-end
-
-function VERBS.create(kind)
-  return "POST ", "", function(call)
-    local collection = kind.collection(call)
-    local clean = call:check(kind.create_fields or kind.fields)
-    check_unique(kind, clean, collection)
-    local record = new_record(call, clean)
+--- Declares one more route of a kind, relative to its path: "POST {id}/x/".
+local function route(kind, target, handler, query)
+  local method, rest = target:match("^(%u+) (.*)$")
+  api.route(method .. " " .. kind.path .. rest, query or "", function(call)
+    call.kind = kind
+    locate(call)
     if kind.prepare then
-      kind.prepare(record, call)
+      kind.prepare(call)
     end
-    collection:add(record)
-    return 201, shown(kind, record, call)
-  end
-end
-
-function VERBS.get(kind)
-  return "GET {id}/", "", function(call)
-    local record = call:find(kind.collection(call), call.ids[#call.ids])
-    return 200, shown(kind, record, call)
-  end
-end
-
-local function change(kind)
-  return function(call)
-    local collection = kind.collection(call)
-    local record = call:find(collection, call.ids[#call.ids])
-    local clean = call:check(kind.fields)
-    check_unique(kind, clean, collection, record)
-    merge(record, clean)
-    return 200, shown(kind, record, call)
-  end
-end
-
-function VERBS.replace(kind) return "PUT {id}/", "", change(kind) end
-function VERBS.update(kind) return "PATCH {id}/", "", change(kind) end
-
-function VERBS.delete(kind)
-  return "DELETE {id}/", "", function(call)
-    local collection = kind.collection(call)
-    local record = call:find(collection, call.ids[#call.ids])
-    if kind.before_delete then
-      kind.before_delete(record, call)
-    end
-    collection:remove(record)
-    return 204
-  end
-end
-
---- Declares the verbs (names in VERBS) of one kind of resource.
-local function declare(kind, verbs)
-  for verb in verbs:gmatch("%a+") do
-    local target, query, handler = VERBS[verb](kind)
-    local method, rest = target:match("^(%u+) (.*)$")
-    route(method .. " " .. kind.path .. rest, query, handler)
-  end
-end
-
---- The knowledge base of a path's first id, or the end of the call with 404.
-local function knowledge_base(call)
-  call.knowledge_base = call:find(call.state.knowledge_bases, call.ids[1])
-  return call.knowledge_base
-end
-
---- kind.collection for a collection inside a knowledge base.
-local function inside(name)
-  return function(call)
-    return knowledge_base(call).sub[name]
-  end
-end
-
-local function of_state(name)
-  return function(call) return call.state[name] end
-end
-
-local knowledge_bases = {
-  path = "knowledge-bases/", collection = of_state("knowledge_bases"),
-  fields = schema(KNOWLEDGE_BASE
-    .. "createdBy?:uuid user?:uuid organization?:uuid"),
-  create_fields = schema(KNOWLEDGE_BASE),
-  query = "query embeddingModel rerankerModel",
-  filters = { query = contains("name"),
-    embeddingModel = equals("embeddingModel"),
-    rerankerModel = equals("rerankerModel") },
-}
-
-function knowledge_bases.prepare(record)
-  record.sub = {}
-  for name in ("labels metadata_keys files documents faqs"):gmatch("%S+") do
-    record.sub[name] = state.new_collection()
-  end
-end
-
-function knowledge_bases.decorate(result, record, call)
-  result.labels = render_refs(record.sub.labels.order)
-  result.filesCount = #record.sub.files.order
-  result.chunksCount = #record.sub.files:filter(function(file)
-    return state.file_status(call.state, file) == "done"
+    return handler(call, kind)
   end)
-  result.vectorStorageSize = result.chunksCount * 4096
-  result.canUpdate, result.canDelete = true, true
-  result.createdAt = timestamp(record.created)
-  result.updatedAt = timestamp(record.updated)
 end
 
-local chatbots = {
-  path = "chatbots/", collection = of_state("chatbots"), fields = CHATBOT,
-  query = "query replyMode largeLanguageModel pagination",
-  filters = { query = contains("name"),
-    largeLanguageModel = equals("largeLanguageModel"),
-    replyMode = function(record, value)
-      return (record.replyMode or "normal") == value
-    end },
-}
-
-function chatbots.decorate(result, record)
-  result.updatedAt = timestamp(record.updated)
+--- Declares a kind of resource: {path=, verbs=, schema=, filters= (see above),
+-- unpaged=, unique= (a field), title=, decorate(call, record, shown),
+-- summary(call, record) in lists, prepare(call), before_delete(call)}.
+local function declare(kind)
+  kind.fields = validation.schema(kind.schema or "")
+  kind.filters = kind.filters or ""
+  for verb in kind.verbs:gmatch("%a+") do
+    local query = verb == "list" and "page pageSize pagination "
+      .. kind.filters:gsub("[=~]%w+", "") or ""
+    route(kind, TARGETS[verb], VERBS[verb], query)
+  end
+  return kind
 end
 
-local LIST_MODELS = { "rag", "largeLanguageModel", "embeddingModel",
-  "rerankerModel" }
-local LIST_OMITS = { "instructions", "organization", "builtInWorkflow",
-  "template", "unanswerableTemplate", "totalWordsCount", "outputMode",
-  "rawOutputFormat", "databaseUrl", "databaseType", "includeTables" }
+local knowledge_bases = declare { path = "knowledge-bases/",
+  verbs = "list create get replace update delete",
+  filters = "query~name embeddingModel=embeddingModel"
+    .. " rerankerModel=rerankerModel",
+  schema = [[
+    name!:name embeddingModel!:uuid rerankerModel!:uuid description?:string
+    numberOfRetrievedChunks:count=12 sentenceWindowSize:natural=2
+    enableHyde:boolean=false similarityCutoff:ratio=0 enableRerank:boolean=true
+    enableRrf:boolean=true isMultimodal:boolean=false
+    vectorDatabaseType:elasticsearch|opensearch|oracle=elasticsearch
+    vectorDatabaseUrl?:string vectorDatabaseApiKey?:string
+    opensearchUsername?:string opensearchPassword?:string oracleUser?:string
+    oraclePassword?:string elasticsearchUrl?:string elasticsearchApiKey?:string
+    chatbots:[{chatbots}] groups:[{}] createdBy?:uuid user?:uuid
+    organization?:uuid ]] }
+
+function knowledge_bases.decorate(_, record, shown)
+  local files = state.children(record, "files")
+  shown.labels = render_references(state.children(record, "labels"))
+  shown.filesCount, shown.chunksCount = #files, #files
+  shown.vectorStorageSize = #files * 4096
+  shown.canUpdate, shown.canDelete = true, true
+  shown.createdAt = state.timestamp(record.created)
+  shown.updatedAt = state.timestamp(record.updated)
+end
+
+route(knowledge_bases, "GET {id}/check-rrf-availability/", VERBS.get)
+
+local chatbots = declare { path = "chatbots/",
+  verbs = "list create get replace update delete",
+  filters = "query~name replyMode=replyMode"
+    .. " largeLanguageModel=largeLanguageModel",
+  schema = [[
+    name!:name largeLanguageModel!:uuid rag?:uuid embeddingModel?:uuid
+    rerankerModel?:uuid instructions?:string
+    knowledgeBases:[{knowledge-bases}] organization?:uuid builtInWorkflow?:uuid
+    replyMode:normal|template|hybrid|workflow|agent=normal template?:string
+    unanswerableTemplate?:string totalWordsCount:natural=0
+    outputMode:text|json_schema=text rawOutputFormat?:any databaseUrl?:string
+    databaseType?:string includeTables?:any groups:[{}] toolkits:[{}]
+    tools:[{}] agentMode:normal|canvas=normal numberOfRetrievedChunks:count=12
+    enableEvaluation:boolean=false enableInlineCitations:boolean=false
+    enableKnowledgeBaseRag:boolean=false ]] }
+
+function chatbots.decorate(_, record, shown)
+  shown.updatedAt = state.timestamp(record.updated)
+end
 
 -- In a list the models are objects, and the long fields are left out.
-function chatbots.decorate_item(result, record, call)
-  chatbots.decorate(result, record)
-  for _, name in ipairs(LIST_MODELS) do
-    local id = result[name]
-    result[name] = id ~= null and (call.state.embedding_models:get(id)
-      or call.state.reranker_models:get(id) or id_name({ id = id })) or null
+function chatbots.summary(call, record)
+  local shown = show(call, record)
+  for name in ("rag largeLanguageModel embeddingModel rerankerModel")
+    :gmatch("%a+") do
+    local id, kind = shown[name], name:gsub("Model$", "-models")
+    shown[name] = id ~= json.null and (state.find(
+      state.children(call.state, kind), id) or id_name({ id = id })) or id
   end
-  for _, name in ipairs(LIST_OMITS) do
-    result[name] = nil
+  for name in ("instructions organization builtInWorkflow template "
+    .. "unanswerableTemplate totalWordsCount outputMode rawOutputFormat "
+    .. "databaseUrl databaseType includeTables"):gmatch("%a+") do
+    shown[name] = nil
   end
+  return shown
 end
 
-local labels = {
-  path = "knowledge-bases/{id}/labels/", collection = inside("labels"),
-  fields = schema "name!:name", title = "label", unique = "name",
-}
+declare { path = "knowledge-bases/{id}/labels/", schema = "name!:name",
+  verbs = "list create get replace update delete", title = "label",
+  unique = "name" }
 
-local metadata_keys = {
-  path = "knowledge-bases/{id}/metadata-keys/",
-  collection = inside("metadata_keys"), title = "metadata key",
-  unique = "keyName", fields = schema [[ keyName!:name description?:string
+local metadata_keys = declare { path = "knowledge-bases/{id}/metadata-keys/",
+  verbs = "list create get replace", title = "metadata key",
+  unique = "keyName", schema = [[ keyName!:name description?:string
     isRequired:boolean=false defaultValue?:string
-    enabledForSearch:boolean=true ]],
-}
+    enabledForSearch:boolean=true ]] }
 
-function metadata_keys.decorate(result, record, call)
-  result.knowledgeBase = id_name(call.knowledge_base)
-  result.keyType = BUILT_IN_KEYS[record.keyName] and "built_in" or "custom"
-  result.createdAt = timestamp(record.created)
-  result.updatedAt = timestamp(record.updated)
+function metadata_keys.decorate(call, record, shown)
+  shown.knowledgeBase, shown.keyType = id_name(call.records[1]), "custom"
+  shown.createdAt = state.timestamp(record.created)
+  shown.updatedAt = state.timestamp(record.updated)
 end
 
-local faqs = {
-  path = "knowledge-bases/{id}/faqs/", collection = inside("faqs"),
-  fields = schema [[ question!:text answer!:text answerMediaUrls?:any
-    labels:refs/labels rawUserDefineMetadata?:object
-    knowledgeBase?:ref/knowledge_bases ]],
-  query = "query", filters = { query = contains("question") },
-}
+local faqs = declare { path = "knowledge-bases/{id}/faqs/",
+  verbs = "list create get replace update delete", filters = "query~question",
+  schema = [[ question!:text answer!:text answerMediaUrls?:any
+    labels:[{labels}] rawUserDefineMetadata?:object
+    knowledgeBase?:{knowledge-bases} ]] }
 
-function faqs.decorate(result, record, call)
-  result.knowledgeBase = id_name(call.knowledge_base)
-  result.hitsCount, result.embeddingTokensCount = 0, #record.question
+function faqs.decorate(call, record, shown)
+  shown.knowledgeBase = id_name(call.records[1])
+  shown.hitsCount, shown.embeddingTokensCount = 0, #record.question
 end
 
--- An attachment's type is an open string in the documents.
-local attachments = {
-  path = "attachments/", collection = of_state("attachments"),
-  fields = schema "type:string=other filename!:name file!:text",
-}
-
-function attachments.decorate(result, _, call)
-  result.file = call.server:file_url(result.file)
-end
-
---- Removes the records with those ids; ids nil removes all.
-local function remove_all(collection, ids, before)
-  for _, id in ipairs(ids or collection:filter()) do
-    local record = collection:get(ids and id or id.id)
+--- Removes the records of call.list with these ids.
+local function remove_all(call, ids)
+  for _, id in ipairs(ids) do
+    local record = state.find(call.list, id)
     if record then
-      before(record)
-      collection:remove(record)
+      state.remove(call.list, record)
     end
   end
 end
 
-declare(knowledge_bases, "list create get replace update delete")
-declare(chatbots, "list create get replace update delete")
-declare(labels, "list create get replace update delete")
-declare(metadata_keys, "list create get replace")
-declare(faqs, "list create get replace update delete")
-declare(attachments, "list create get replace update delete")
-
 -- As in the live service, no ids at all means every FAQ.
-route("POST knowledge-bases/{id}/faqs/batch-delete/", "", function(call)
-  local collection = faqs.collection(call)
-  local ids = call:check(schema "ids:ids").ids
-  remove_all(collection, ids and #ids > 0 and ids or nil, function() end)
+route(faqs, "POST batch-delete/", function(call)
+  local ids = call:check(validation.schema "ids:[id]").ids or {}
+  if #ids == 0 then
+    for place, record in ipairs(call.list) do
+      ids[place] = record.id
+    end
+  end
+  remove_all(call, ids)
   return 204
 end)
 
-route("GET knowledge-bases/{id}/check-rrf-availability/", "", function(call)
-  return 200, shown(knowledge_bases, knowledge_base(call), call)
-end)
+-- An attachment's type is an open string in the documents.
+local attachments = declare { path = "attachments/",
+  verbs = "list create get replace update delete",
+  schema = "type:string=other filename!:name file!:text" }
 
-for name, path in pairs({ embedding_models = "embedding-models/",
-  reranker_models = "reranker-models/" }) do
-  route("GET " .. path, "", function(call)
-    return 200, call.state[name]:filter()
-  end)
+function attachments.decorate(call, _, shown)
+  shown.file = call.server:file_url(shown.file)
 end
 
-return {
-  contains = contains,
-  declare = declare,
-  equals = equals,
-  id_name = id_name,
-  inside = inside,
-  knowledge_base = knowledge_base,
-  new_record = new_record,
-  remove_all = remove_all,
-  render = render,
-  render_refs = render_refs,
-  shown = shown,
-}
+for _, path in ipairs({ "embedding-models/", "reranker-models/" }) do
+  declare { path = path, verbs = "list", unpaged = true,
+    schema = "name!:name isDefault:boolean icon?:any" }
+end
+
+return { add = add, change = change, declare = declare, id_name = id_name,
+  knowledge_bases = knowledge_bases, remove_all = remove_all,
+  render_references = render_references, route = route, show = show }

@@ -2,51 +2,47 @@
 -- Written uncompressed; compressed ones are read with lua-zlib.
 local has_zlib, zlib = pcall(require, "zlib")
 
-local NAMESPACE = "http://schemas.openxmlformats.org/"
-local RELATION = NAMESPACE .. "officeDocument/2006/relationships"
-local PACKAGE = NAMESPACE .. "package/2006/"
-local MAIN = "application/vnd.openxmlformats-officedocument.spreadsheetml."
-local DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 local SHEET = "xl/worksheets/sheet1.xml"
-local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;",
-  ['"'] = "&quot;", amp = "&", lt = "<", gt = ">", quot = '"', apos = "'" }
+local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", amp = "&",
+  lt = "<", gt = ">", quot = '"', apos = "'" }
 
-local function relations(kind, target)
-  return DECLARATION .. '<Relationships xmlns="' .. PACKAGE .. 'relationships">'
-    .. '<Relationship Id="rId1" Type="' .. RELATION .. "/" .. kind
-    .. '" Target="' .. target .. '"/></Relationships>'
+local function relation(target, kind)
+  return '<Relationships xmlns="$package/2006/relationships"><Relationship '
+    .. 'Id="rId1" Target="' .. target .. '" Type="$officeDocument/2006/'
+    .. 'relationships/' .. kind .. '"/></Relationships>'
 end
 
-local FIXED_FILES = {
-  { "[Content_Types].xml", DECLARATION .. '<Types xmlns="' .. PACKAGE
-    .. 'content-types"><Default Extension="rels" ContentType="application/vnd.'
-    .. 'openxmlformats-package.relationships+xml"/><Default Extension="xml" '
-    .. 'ContentType="application/xml"/><Override PartName="/xl/workbook.xml" '
-    .. 'ContentType="' .. MAIN .. 'sheet.main+xml"/><Override PartName="/'
-    .. SHEET .. '" ContentType="' .. MAIN .. 'worksheet+xml"/></Types>' },
-  { "_rels/.rels", relations("officeDocument", "xl/workbook.xml") },
-  { "xl/workbook.xml", DECLARATION .. '<workbook xmlns="' .. NAMESPACE
-    .. 'spreadsheetml/2006/main" xmlns:r="' .. RELATION .. '"><sheets><sheet '
-    .. 'name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>' },
+-- The files of a workbook; $ stands for the schemas' address, @ for the rows.
+local FILES = {
+  { "[Content_Types].xml", '<Types xmlns="$package/2006/content-types">'
+    .. '<Default Extension="rels" ContentType="application/vnd.openxmlformats-'
+    .. 'package.relationships+xml"/><Default Extension="xml" ContentType="'
+    .. 'application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet'
+    .. '+xml"/><Override PartName="/xl/workbook.xml" ContentType="application/'
+    .. 'vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+    .. "</Types>" },
+  { "_rels/.rels", relation("xl/workbook.xml", "officeDocument") },
+  { "xl/workbook.xml", '<workbook xmlns="$spreadsheetml/2006/main" xmlns:r="'
+    .. '$officeDocument/2006/relationships"><sheets><sheet name="Sheet1" '
+    .. 'sheetId="1" r:id="rId1"/></sheets></workbook>' },
   { "xl/_rels/workbook.xml.rels",
-    relations("worksheet", "worksheets/sheet1.xml") },
+    relation("worksheets/sheet1.xml", "worksheet") },
+  { SHEET, '<worksheet xmlns="$spreadsheetml/2006/main"><sheetData>@'
+    .. '</sheetData></worksheet>' },
 }
 
 local function xor(a, b)
   local result, bit = 0, 1
   while a > 0 or b > 0 do
-    local x, y = a % 2, b % 2
-    result = result + (x ~= y and bit or 0)
-    a, b, bit = (a - x) / 2, (b - y) / 2, bit * 2
+    result = result + (a % 2 ~= b % 2 and bit or 0)
+    a, b, bit = math.floor(a / 2), math.floor(b / 2), bit * 2
   end
   return result
 end
 
 local function crc_of_byte(value)
   for _ = 1, 8 do
-    local low = value % 2
-    value = (value - low) / 2
-    value = low == 1 and xor(value, 0xEDB88320) or value
+    value = value % 2 == 1 and xor((value - 1) / 2, 0xEDB88320) or value / 2
   end
   return value
 end
@@ -55,22 +51,22 @@ local function crc32(data)
   if has_zlib then
     return zlib.crc32()(data)
   end
-  local crc = 0xFFFFFFFF
+  local crc, known = 0xFFFFFFFF, {}
   for place = 1, #data do
-    local low = crc % 256
-    crc = xor((crc - low) / 256, crc_of_byte(xor(low, data:byte(place))))
+    local low = xor(crc % 256, data:byte(place))
+    known[low] = known[low] or crc_of_byte(low)
+    crc = xor(math.floor(crc / 256), known[low])
   end
   return xor(crc, 0xFFFFFFFF)
 end
 
--- Little-endian numbers: pack(2, a, 4, b, …).
-local function pack(...)
-  local bytes, arguments = {}, { ... }
-  for place = 1, #arguments, 2 do
-    local value = arguments[place + 1]
-    for _ = 1, arguments[place] do
-      bytes[#bytes + 1] = string.char(value % 256)
-      value = math.floor(value / 256)
+-- Little-endian numbers of as many bytes as the digits of `sizes` say.
+local function pack(sizes, ...)
+  local bytes = {}
+  for place, number in ipairs({ ... }) do
+    for _ = 1, tonumber(sizes:sub(place, place)) do
+      bytes[#bytes + 1] = string.char(number % 256)
+      number = math.floor(number / 256)
     end
   end
   return table.concat(bytes)
@@ -84,174 +80,110 @@ local function unpack_number(data, first, size)
   return value
 end
 
--- The fields that the local and the central header of a file share; the date
--- is 1 January 1980, the earliest there is.
-local function zip_fields(name, data)
-  return pack(2, 20, 2, 2048, 2, 0, 2, 0, 2, 33, 4, crc32(data), 4, #data,
-    4, #data, 2, #name, 2, 0)
-end
-
+-- The date of every file is 1 January 1980, the earliest there is.
 local function zip(files)
   local bodies, directory, offset = {}, {}, 0
-  for _, file in ipairs(files) do
+  for place, file in ipairs(files) do
     local name, data = file[1], file[2]
-    local fields = zip_fields(name, data)
-    local entry = "PK\3\4" .. fields .. name .. data
-    bodies[#bodies + 1] = entry
-    directory[#directory + 1] = "PK\1\2" .. pack(2, 20) .. fields
-      .. pack(2, 0, 2, 0, 2, 0, 4, 0, 4, offset) .. name
-    offset = offset + #entry
+    local fields = pack("2222244422", 20, 2048, 0, 0, 33, crc32(data),
+      #data, #data, #name, 0)
+    bodies[place] = "PK\3\4" .. fields .. name .. data
+    directory[place] = "PK\1\2" .. pack("2", 20) .. fields
+      .. pack("22244", 0, 0, 0, 0, offset) .. name
+    offset = offset + #bodies[place]
   end
   local list = table.concat(directory)
-  return table.concat(bodies) .. list .. "PK\5\6" .. pack(2, 0, 2, 0, 2, #files,
-    2, #files, 4, #list, 4, offset, 2, 0)
+  return table.concat(bodies) .. list .. "PK\5\6"
+    .. pack("2222442", 0, 0, #files, #files, #list, offset, 0)
 end
 
--- The file whose central directory entry begins at `place`: its name, its
--- content and where the next entry begins.
-local function unzip_entry(archive, place)
-  local function number(offset, size)
-    return unpack_number(archive, place + offset, size)
-  end
-  local name_size, at = number(28, 2), number(42, 4) + 1
-  local name = archive:sub(place + 46, place + 45 + name_size)
-  local first = at + 30 + unpack_number(archive, at + 26, 2)
-    + unpack_number(archive, at + 28, 2)
-  local data = archive:sub(first, first + number(20, 4) - 1)
-  if number(10, 2) == 8 then
-    data = has_zlib and zlib.inflate(-15)(data) or nil
-  end
-  return name, data, place + 46 + name_size + number(30, 2) + number(32, 2)
-end
-
+-- name -> content, by the central directory at the archive's end.
 local function unzip(archive)
   local tail = archive:find("PK\5\6", math.max(#archive - 65557, 1), true)
   local files, place = {}, tail and unpack_number(archive, tail + 16, 4) + 1
   while place and archive:sub(place, place + 3) == "PK\1\2" do
-    local name, data, following = unzip_entry(archive, place)
-    files[name], place = data, following
+    local function number(offset, size)
+      return unpack_number(archive, place + offset, size)
+    end
+    local name = archive:sub(place + 46, place + 45 + number(28, 2))
+    local at = number(42, 4) + 1
+    local first = at + 30 + unpack_number(archive, at + 26, 2)
+      + unpack_number(archive, at + 28, 2)
+    local data = archive:sub(first, first + number(20, 4) - 1)
+    if number(10, 2) == 8 then
+      data = has_zlib and zlib.inflate(-15)(data) or nil
+    end
+    files[name] = data
+    place = place + 46 + #name + number(30, 2) + number(32, 2)
   end
   return files
 end
 
-local function escape(text)
-  return (text:gsub('[&<>"]', ENTITIES):gsub("[%z\1-\8\11\12\14-\31]", ""))
-end
-
--- A character as UTF-8.
-local function utf8_of(code)
-  if code < 128 then
-    return string.char(code)
-  end
-  local tail, limit, lead = "", 64, 128
-  repeat
-    local low = code % 64
-    tail = string.char(128 + low) .. tail
-    code, limit, lead = (code - low) / 64, limit / 2, lead + limit
-  until code < limit
-  return string.char(lead + code) .. tail
-end
-
-local function unescape(text)
-  text = text:gsub("&#(x?)(%x+);", function(hexadecimal, digits)
-    return utf8_of(tonumber(digits, hexadecimal == "x" and 16 or 10))
-  end)
-  return (text:gsub("&(%a+);", ENTITIES))
-end
-
-local function column_name(number)
-  local name = ""
-  while number > 0 do
-    local digit = (number - 1) % 26
-    name = string.char(65 + digit) .. name
-    number = math.floor((number - 1 - digit) / 26)
-  end
-  return name
-end
-
-local function column_number(name)
-  local number = 0
-  for letter in name:gmatch("%u") do
-    number = number * 26 + letter:byte() - 64
-  end
-  return number
-end
-
-local function row_xml(number, cells)
-  local parts = { '<row r="' .. number .. '">' }
-  for column, text in ipairs(cells) do
-    parts[#parts + 1] = ('<c r="%s%d" t="inlineStr"><is><t xml:space='
-      .. '"preserve">%s</t></is></c>'):format(column_name(column), number,
-      escape(text))
-  end
-  return table.concat(parts) .. "</row>"
-end
-
 --- A workbook of one sheet: rows is an array of arrays of texts.
 local function write(rows)
-  local parts = {}
-  for number, cells in ipairs(rows) do
-    parts[number] = row_xml(number, cells)
+  local parts, files = {}, {}
+  for _, cells in ipairs(rows) do
+    parts[#parts + 1] = "<row>"
+    for _, text in ipairs(cells) do
+      parts[#parts + 1] = '<c t="inlineStr"><is><t xml:space="preserve">'
+        .. text:gsub("[&<>]", ENTITIES):gsub("[%z\1-\8\11\12\14-\31]", "")
+        .. "</t></is></c>"
+    end
+    parts[#parts + 1] = "</row>"
   end
-  local files = { { SHEET, DECLARATION .. '<worksheet xmlns="' .. NAMESPACE
-    .. 'spreadsheetml/2006/main"><sheetData>' .. table.concat(parts)
-    .. "</sheetData></worksheet>" } }
-  for place, file in ipairs(FIXED_FILES) do
-    table.insert(files, place, file)
+  local stands_for = { ["@"] = table.concat(parts),
+    ["$"] = "http://schemas.openxmlformats.org/" }
+  for place, file in ipairs(FILES) do
+    files[place] = { file[1],
+      '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+        .. file[2]:gsub("[@$]", stands_for) }
   end
   return zip(files)
 end
 
-local function joined_text(xml)
+-- The text of all <t> in a piece of XML. Of numeric entities, those of ASCII.
+local function text_of(xml)
   local parts = {}
   for text in xml:gmatch("<t[^>/]*>(.-)</t>") do
-    parts[#parts + 1] = unescape(text)
+    parts[#parts + 1] = text
   end
-  return table.concat(parts)
+  return (table.concat(parts):gsub("&#(%d+);", function(code)
+    return tonumber(code) < 128 and string.char(code) or nil
+  end):gsub("&(%a+);", ENTITIES))
 end
 
-local function shared_strings(xml)
-  local list = {}
-  for item in (xml or ""):gmatch("<si>(.-)</si>") do
-    list[#list + 1] = joined_text(item)
-  end
-  return list
-end
-
-local function cell_text(attributes, content, shared)
-  local kind = attributes:match(' t="(%a+)"')
-  local value = content:match("<v[^>]*>(.-)</v>")
-  if kind == "inlineStr" then
-    return joined_text(content)
-  elseif kind == "s" then
-    return shared[(tonumber(value) or -1) + 1] or ""
-  end
-  return unescape(value or "")
-end
-
-local function read_row(content, shared)
-  local cells = {}
-  for attributes, cell in content:gmatch("<c( [^>]*)>(.-)</c>") do
-    local column = column_number(attributes:match(' r="(%u+)') or "A")
-    cells[column] = cell_text(attributes, cell, shared)
+-- column -> text of a row; shared are the texts that cells only number.
+local function read_row(row, shared)
+  local cells, column = {}, 0
+  for attributes, content in row:gmatch("<c([^>]*)>(.-)</c>") do
+    column = column + 1
+    local letters = attributes:match(' r="(%u+)')
+    if letters then
+      column = 0
+      for letter in letters:gmatch(".") do
+        column = column * 26 + letter:byte() - 64
+      end
+    end
+    local value = content:match("<v[^>]*>(.-)</v>") or ""
+    cells[column] = attributes:find(' t="s"', 1, true)
+      and shared[tonumber(value) + 1]
+      or text_of(content .. "<t>" .. value .. "</t>")
   end
   return cells
 end
 
---- The rows of a workbook's first sheet: {number =, cells = {column -> text}};
--- nil if it cannot be read (or needs lua-zlib, which is not there).
+--- The rows of a workbook's first sheet, each column -> text; nil if it cannot
+-- be read (or needs lua-zlib, which is not there).
 local function read(archive)
-  local files = unzip(archive)
-  if not files[SHEET] then
-    return nil
+  local files, shared, rows = unzip(archive), {}, {}
+  for item in (files["xl/sharedStrings.xml"] or ""):gmatch("<si>(.-)</si>") do
+    shared[#shared + 1] = text_of(item)
   end
-  local shared, rows = shared_strings(files["xl/sharedStrings.xml"]), {}
-  local sheet = files[SHEET]:gsub("<c [^>]*/>", ""):gsub("<row [^>]*/>", "")
-  for attributes, content in sheet:gmatch("<row([^>]*)>(.-)</row>") do
-    rows[#rows + 1] = { cells = read_row(content, shared),
-      number = tonumber(attributes:match(' r="(%d+)"')) or #rows + 1 }
+  for row in (files[SHEET] or ""):gsub("<c [^>]*/>", "")
+    :gsub("<row [^>]*/>", ""):gmatch("<row[^>]*>(.-)</row>") do
+    rows[#rows + 1] = read_row(row, shared)
   end
-  return rows
+  return files[SHEET] and rows
 end
 
 return { read = read, write = write }
