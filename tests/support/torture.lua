@@ -5,7 +5,7 @@
 
 local BASE_URL = assert(os.getenv "MAIAGENT_TEST_URL", "MAIAGENT_TEST_URL")
 local KEY = os.getenv "MAIAGENT_TEST_KEY" or "test-key"
-local SAVED = os.tmpname()
+local SAVED = assert(os.getenv "MAIAGENT_TEST_SAVED", "MAIAGENT_TEST_SAVED")
 
 local maiagent, client, kb, label
 

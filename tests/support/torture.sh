@@ -19,10 +19,12 @@ gcc -std=c99 -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow $flags \
 
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY LUA_INIT \
   LUA_PATH_5_4 LUA_CPATH_5_4
-trap stop_standin EXIT
+folder=$(mktemp -d)
+trap 'stop_standin; rm -rf "$folder"' EXIT
 start_standin faults
 ASAN_OPTIONS=detect_stack_use_after_return=1 \
   LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$build/?.so;;" \
   MAIAGENT_LUA_FILES="$(ls lua/maiagent/*.lua)" \
   MAIAGENT_TEST_URL=$standin_url MAIAGENT_TEST_KEY=test-key \
+  MAIAGENT_TEST_SAVED="$folder/labels.xlsx" \
   $build/torture tests/support/torture.lua
