@@ -273,6 +273,19 @@ describe("client.RESOURCE:all", function()
     assert.equal("server", err.kind)
     assert.equal(500, response.status)
   end)
+
+  for _, body in ipairs({ "5", "true", "null", '{"results":null}' }) do
+    it("refuses " .. body .. " for a page, with on_event as well", function()
+      local server = service.start()
+      local client = service.client(server, { on_event = function() end })
+      for _, null in ipairs({ "drop", "keep" }) do
+        answer(server, body)
+        local list, err = client:with({ null = null }).chatbots:all()
+        assert.is_nil(list)
+        assert.equal("decode", err.kind)
+      end
+    end)
+  end
 end)
 
 describe("ids and queries", function()

@@ -152,6 +152,19 @@ describe("knowledge_bases.files:upload", function()
     end)
   end
 
+  for _, body in ipairs({ "5", "null", "[]", '{"url":"https://a/"}' }) do
+    it("refuses " .. body .. " for a presigned URL", function()
+      local server = service.start()
+      local client = service.client(server)
+      server:fault({ kind = "status", status = 200, path = "presigned",
+        body = body, headers = { ["Content-Type"] = "application/json" } })
+      local file, err = client.knowledge_bases.files:upload("kb",
+        { content = "x", filename = "x.txt" })
+      assert.is_nil(file)
+      assert.equal("decode", err.kind)
+    end)
+  end
+
   it("does not repeat a registration that may have worked", function()
     local server = service.start()
     local client = service.client(server)
@@ -227,6 +240,47 @@ describe("knowledge_bases.files:wait", function()
     assert.equal("file", err.kind)
     assert.truthy(err.message:find("^will%-fail%.txt: failed: ."), err.message)
   end)
+
+  -- name, the file as the service tells it, its reason, the error
+  local failures = {
+    { "no reason", '{"status":"failed","filename":"a.txt"}',
+      '{"errorMessage":null}', "a.txt: failed: the service gives no reason" },
+    { "no name and no id", '{"status":"failed","filename":null}',
+      '{"errorMessage":"bad"}', "the-id: failed: bad" },
+    { "a null for a reason", '{"status":"deleted"}', "null",
+      "the-id: deleted: the service gives no reason" },
+  }
+
+  local function json(server, path, body)
+    server:fault({ kind = "status", status = 200, body = body, path = path,
+      headers = { ["Content-Type"] = "application/json" } })
+  end
+
+  for _, row in ipairs(failures) do
+    it("gives an error where there is " .. row[1], function()
+      for _, null in ipairs({ "drop", "keep" }) do
+        local server = service.start()
+        local client = service.client(server, { null = null })
+        json(server, "files/the%-id/$", row[2])
+        json(server, "reason", row[3])
+        local file, err = client.knowledge_bases.files:wait("kb", "the-id")
+        assert.is_nil(file)
+        assert.equal("file", err.kind)
+        assert.equal(row[4], err.message)
+      end
+    end)
+  end
+
+  for _, body in ipairs({ "5", "null", "[]" }) do
+    it("takes " .. body .. " for a file still at work", function()
+      local server = service.start()
+      json(server, "files", body)
+      local file, err = service.client(server).knowledge_bases.files:wait(
+        "kb", "id", { timeout = 0 })
+      assert.is_nil(file)
+      assert.equal("timeout", err.kind)
+    end)
+  end
 
   it("ends with its time", function()
     local server = service.start({ processing_time = 60 })

@@ -1,3 +1,4 @@
+local core = require("maiagent.core")
 local pages = require("maiagent.pages")
 
 -- A service of scripted answers: query → page or error; `started` records
@@ -136,7 +137,7 @@ describe("pages", function()
       return { 1, 2, 3 }
     end)))
     assert.same({}, (each(function()
-      return {}
+      return core.array({})
     end)))
   end)
 
@@ -209,7 +210,12 @@ describe("pages", function()
 
   local wrong = {
     { "an object without results", { detail = "x" } },
+    { "an empty object", {} },
     { "results that are no list", { results = "x" } },
+    { "results that are an object", { results = { a = 1 } } },
+    { "results that are null", { results = core.null } },
+    { "null", core.null },
+    { "a number", 5 },
     { "a text", "x" },
     { "a next that is a number", { results = {}, next = 5 } },
   }

@@ -96,16 +96,18 @@ end
 
 -- One page of the vendor's documentation shows an object in place of the text.
 local function status_of(file)
-  local status = file.status
+  local status = type(file) == "table" and file.status
   return type(status) == "table" and status.code or status
 end
 
-local function failure_of(state, kb_id, file, options)
+local function failure_of(state, kb_id, id, file, options)
   local row = rows["knowledge_bases.files.latest_failed_reason"]
-  local reason = call.run(state, row, { kb_id, file.id }, nil, options)
+  local reason = call.run(state, row, { kb_id, id }, nil, options)
   local text = type(reason) == "table" and reason.errorMessage
-    or "the service gives no reason"
-  local name = tostring(file.filename or file.id)
+  if type(text) ~= "string" then
+    text = "the service gives no reason"
+  end
+  local name = type(file.filename) == "string" and file.filename or id
   return errors.new({
     kind = "file",
     message = name .. ": " .. tostring(status_of(file)) .. ": " .. text,
@@ -170,7 +172,7 @@ local function wait_for(state, kb_id, id, given)
     })
   end
   if file and status_of(file) ~= "done" then
-    file, err = nil, failure_of(state, kb_id, file, quiet)
+    file, err = nil, failure_of(state, kb_id, id, file, quiet)
   end
   return file, err, seen.response
 end

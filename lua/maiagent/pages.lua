@@ -132,17 +132,25 @@ local function following_query(self, page)
   return query
 end
 
+local function is_array(value)
+  local mark = getmetatable(value)
+  return mark ~= nil and mark.__jsontype == "array"
+end
+
+--- The items of a page.
+-- @param page a decoded answer
+-- @treturn table|nil its list; nil where it is no page
 local function items_of(page)
   if type(page) ~= "table" then
     return nil
   end
-  if type(page.results) == "table" then
-    return page.results
+  local results = page.results
+  if type(results) == "table" then
+    return (#results > 0 or next(results) == nil) and results or nil
   end
-  if page.results == nil and (#page > 0 or next(page) == nil) then
-    return page
-  end
-  return nil
+  -- An empty object is no list: `{ "results": null }` arrives as one.
+  local bare = results == nil and (#page > 0 or is_array(page))
+  return bare and page or nil
 end
 
 local function pages_left(self, page, query)
@@ -352,6 +360,7 @@ end
 
 return {
   items = items,
+  items_of = items_of,
   pages = pages,
   query_of = query_of,
 }

@@ -34,11 +34,12 @@ end
 
 local function page_event(state, row, page)
   local on_event = state.settings.on_event
-  if on_event and page then
+  local items = on_event and pages.items_of(page)
+  if items then
     on_event({
       type = "page",
       operation = row.operation,
-      items = #(page.results or page),
+      items = #items,
       count = page.count,
     })
   end

@@ -94,8 +94,9 @@ local function file_part(name, from, content_type)
 end
 
 local function check_presigned(answer)
-  if type(answer.url) ~= "string" or type(answer.fields) ~= "table"
-    or type(answer.fields.key) ~= "string"
+  local fields = type(answer) == "table" and answer.fields
+  if type(fields) ~= "table" or type(fields.key) ~= "string"
+    or type(answer.url) ~= "string"
   then
     return errors.new({
       kind = "decode",
