@@ -426,6 +426,21 @@ describe("client:with", function()
     assert.is_nil(log[3].headers["x-copy"])
   end)
 
+  it("has its own headers, in whatever case their names are", function()
+    local server = service.start()
+    local headers, changed = {}, {}
+    for i = 1, 20 do
+      headers["X-Name-" .. i], changed["x-name-" .. i] = "old", "new"
+    end
+    local client = service.client(server, { headers = headers })
+    assert(client:with({ headers = changed }).chatbots:list())
+    assert(client.chatbots:list())
+    for i = 1, 20 do
+      assert.equal("new", server:log()[1].headers["x-name-" .. i])
+      assert.equal("old", server:log()[2].headers["x-name-" .. i])
+    end
+  end)
+
   it("may have another key", function()
     local server = service.start()
     local client = service.client(server)

@@ -3,11 +3,14 @@
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 
+-- A game may keep the environment from its scripts.
+local getenv = os.getenv or function() end
+
 -- Read when the library is loaded: nginx's workers lose the environment.
 local ENVIRONMENT = {
-  api_key = os.getenv("MAIAGENT_API_KEY"),
-  base_url = os.getenv("MAIAGENT_BASE_URL"),
-  ca_file = os.getenv("SSL_CERT_FILE"),
+  api_key = getenv("MAIAGENT_API_KEY"),
+  base_url = getenv("MAIAGENT_BASE_URL"),
+  ca_file = getenv("SSL_CERT_FILE"),
 }
 
 local DEFAULT_BASE_URL = "https://api.maiagent.ai"
@@ -238,6 +241,21 @@ local function merged(defaults, over)
   return result
 end
 
+-- A header has one name in whatever case: the later spelling stands.
+local function merged_headers(before, over)
+  local result, spelling = {}, {}
+  for _, headers in ipairs({ before or {}, over or {} }) do
+    for name, value in pairs(headers) do
+      local folded = tostring(name):lower()
+      if spelling[folded] ~= nil then
+        result[spelling[folded]] = nil
+      end
+      spelling[folded], result[name] = name, value
+    end
+  end
+  return result
+end
+
 -- Kept in a closure, so that printing the client's tables cannot show it.
 local function authorization_of(key)
   if type(key) == "string" then
@@ -283,7 +301,7 @@ local function settings_of(all, before)
       or before.authorization,
     timeout = merged(before.timeout or TIMEOUT, all.timeout),
     max_retries = all.max_retries or before.max_retries or 2,
-    headers = merged(before.headers or {}, all.headers),
+    headers = merged_headers(before.headers, all.headers),
     limits = merged(before.limits or LIMITS, all.limits),
     keep_null = all.null == "keep",
     on_retry = all.on_retry,
