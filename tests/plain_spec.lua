@@ -116,3 +116,33 @@ describe("a plain script", function()
     assert.is_true(tonumber(milliseconds) < 1000, output)
   end)
 end)
+
+describe("a program that", function()
+  -- name, what it does before it loads the library
+  local programs = {
+    { "refuses unknown globals", [[setmetatable(_G, { __index = error })]] },
+    { "has no debug library", [[debug = nil]] },
+    { "has none and refuses unknown globals",
+      [[debug = nil setmetatable(_G, { __index = error })]] },
+    { "cannot read the environment", [[os.getenv = nil]] },
+  }
+
+  for _, row in ipairs(programs) do
+    it(row[1] .. " can use the library", function()
+      local script = row[2] .. [[
+        local maiagent = require "maiagent"
+        local client = maiagent.new{ api_key = "k", max_retries = 0,
+          base_url = "http://127.0.0.1:1" }
+        local _, err = client.chatbots:list()
+        local ok = pcall(function() client.chatbots:get() end)
+        io.stdout:write(err.kind, " ", tostring(ok))
+        client:close()
+      ]]
+      local pipe = assert(io.popen(quoted(interpreter()) .. " -e "
+        .. quoted(script) .. " 2>&1"))
+      local output = pipe:read("*a")
+      pipe:close()
+      assert.equal("connection false", output)
+    end)
+  end
+end)

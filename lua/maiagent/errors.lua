@@ -240,6 +240,9 @@ local function from_status(answer, call, redact)
   })
 end
 
+-- Absent in some hosts, and there a program may refuse unknown globals.
+local debug = rawget(_G, "debug")
+
 -- The directory of this library's own sources, as the debug library names it.
 local LIBRARY = debug
   and debug.getinfo(1, "S").source:match("^(.-)[^/\\]*$")
