@@ -53,6 +53,8 @@ static int exchange_close(lua_State *L) {
 ** Is it there yet?
 */
 
+/* Answering "no" is what makes the descriptor tell of the end: a program has
+** to ask before it waits, or it may sleep on an end that came meanwhile. */
 static int exchange_done(lua_State *L) {
   struct transfer *t = &check(L)->transfer;
   loop_look(&t->member, !t->finished);
