@@ -182,6 +182,14 @@ describe("a redirect", function()
     assert.equal(0, #other:log())
   end)
 
+  it("is told without a password or query", function()
+    local server = service.start()
+    server:fault({ kind = "redirect",
+      location = "http://user:word@127.0.0.1:9/x/?signature=y" })
+    local _, err = service.client(server).chatbots:list()
+    assert.truthy(err.message:find(" to http://127.0.0.1:9/x/,", 1, true))
+  end)
+
   it("is not followed for a write", function()
     local server = service.start()
     server:fault({ kind = "redirect", location = "/api/chatbots/" })

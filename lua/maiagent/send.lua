@@ -233,7 +233,9 @@ local function redirected(pending, outcome)
   if not target then
     return false
   end
+  -- Told to a person, so without what may be a secret of the target's.
   outcome.location = target:gsub("[?#].*$", "")
+    :gsub("^(%a+://)[^/]*@", "%1")
   local follow = pending.call.follow
   if pending.request:method() ~= "GET" or not follow then
     return false
