@@ -20,7 +20,7 @@ description = {
 }
 
 -- No rocks: nothing is asked of the network but this package itself.
-dependencies = { "lua >= 5.1, < 5.5" }
+dependencies = { "lua >= 5.1" }
 
 -- libcurl by its library alone: Debian keeps its header in a folder that
 -- compilers know and luarocks does not. Both come with the same package.
