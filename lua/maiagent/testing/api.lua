@@ -123,9 +123,11 @@ local function count(text)
   return number and number > 0 and number or nil
 end
 
---- One page of `records`, each rendered by render(record), as it is answered.
-function call_index:page(records, render)
-  local size = count(self.query.pageSize) or self.state.options.page_size
+--- One page of `records`, each rendered by render(record), as it is answered;
+-- or, if it is to be bare, all of them in an array.
+function call_index:page(records, render, bare)
+  local size = bare and #records + 1 or count(self.query.pageSize)
+    or self.state.options.page_size
   local last = math.max(math.ceil(#records / size), 1)
   local page = count(self.query.page or 1)
   if not page or page > last then
@@ -135,7 +137,7 @@ function call_index:page(records, render)
   for place = (page - 1) * size + 1, math.min(page * size, #records) do
     results[#results + 1] = render(records[place])
   end
-  return { count = #records, results = results,
+  return bare and results or { count = #records, results = results,
     next = page < last and page_url(self, page + 1) or json.null,
     previous = page > 1 and page_url(self, page - 1) or json.null }
 end
@@ -160,19 +162,19 @@ local function no_route(request)
     headers = { ["Content-Type"] = "text/html" } }
 end
 
-local function read_body(request)
+local function read_body(read)
   local pieces = {}
-  local data = request.read() -- not by `for`: Lua 5.1 cannot yield from there
+  local data = read() -- not by `for`: Lua 5.1 cannot yield from there
   while data do
     pieces[#pieces + 1] = data
-    data = request.read()
+    data = read()
   end
   return table.concat(pieces)
 end
 
 --- Answers a request: what the loop calls, by way of the faults.
-local function serve(server, request)
-  request.body = read_body(request)
+local function serve(server, request, read)
+  request.body = read_body(read)
   local methods, ids = find_route(request.path)
   if not methods then
     return no_route(request)

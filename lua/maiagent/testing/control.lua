@@ -123,7 +123,7 @@ local function serve(port)
   if not ok then
     return control:send(json.encode({ error = server }) .. "\n")
   end
-  local steering = server.loop:add(control, function(connection)
+  local steering = server:add(control, function(connection)
     connection:send(json.encode({ port = server.port, api_key = server.api_key,
       base_url = server.base_url, storage_url = server.storage_url }) .. "\n")
     while true do

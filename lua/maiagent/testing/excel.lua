@@ -10,11 +10,11 @@ local xlsx = require "maiagent.testing.xlsx"
 
 local TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
--- Of each kind of sheet the columns, what a file has in them, and how it takes
--- that back: an error or nil.
+-- Of each kind of sheet the columns beside a file's id and name, what a file
+-- has in them, and how it takes that back: an error or nil.
 local labels, metadata = {}, {}
 
-function labels.columns() return { "file_id", "filename", "labels" } end
+function labels.columns() return { { name = "labels" } } end
 
 function labels.get(file)
   local names = {}
@@ -39,11 +39,7 @@ function labels.set(file, values, base)
 end
 
 function metadata.columns(base)
-  local names = { "file_id", "filename" }
-  for _, key in ipairs(state.children(base, "metadata-keys")) do
-    names[#names + 1] = key.keyName
-  end
-  return names
+  return state.children(base, "metadata-keys")
 end
 
 function metadata.get(file)
@@ -66,20 +62,21 @@ end
 
 local function export(kind, title)
   return function(call)
-    local base, columns = call.record, kind.columns(call.record)
-    local rows = { columns }
-    for _, file in ipairs(state.children(base, "files")) do
-      local row, values = { file.id, file.filename }, kind.get(file)
-      for place = 3, #columns do
-        local value = values[columns[place]]
-        row[place] = value ~= nil and value ~= json.null and tostring(value)
+    local rows = { { "file_id", "filename" } }
+    for _, column in ipairs(kind.columns(call.record)) do
+      table.insert(rows[1], column.keyName or column.name)
+    end
+    for number, file in ipairs(state.children(call.record, "files")) do
+      rows[number + 1] = { file.id, file.filename }
+      for column = 3, #rows[1] do
+        local value = kind.get(file)[rows[1][column]]
+        rows[number + 1][column] = value ~= json.null and tostring(value or "")
           or ""
       end
-      rows[#rows + 1] = row
     end
     return 200, xlsx.write(rows), { ["Content-Type"] = TYPE,
       ["Content-Disposition"] = "attachment; filename*=utf-8''"
-        .. url.escape(base.name .. title) }
+        .. url.escape(call.record.name .. title) }
   end
 end
 

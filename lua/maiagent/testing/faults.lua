@@ -128,12 +128,12 @@ end
 
 --- Answers one request, by way of a fault of `list` if one is meant for it;
 -- serve() returns the ordinary response.
-local function perform(list, serve, connection, request)
+local function perform(list, serve, connection, request, read)
   local fault = take(list, request) or {}
   local instead, around = INSTEAD[fault.kind], AROUND[fault.kind]
   local response = (not instead or fault.apply) and serve()
   if instead then
-    while fault.kind ~= "reset" and request.read() do end
+    while fault.kind ~= "reset" and read() do end
     response = instead(fault, connection)
   end
   request.status = response.status

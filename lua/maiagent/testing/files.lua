@@ -19,7 +19,7 @@ local function status_of(call, file)
 end
 
 local files = resources.declare { path = "knowledge-bases/{id}/files/",
-  verbs = "list get replace update delete", schema = SCHEMA,
+  verbs = "list get replace update", schema = SCHEMA, times = "createdAt",
   filters = "query~filename status=status fileType=fileType"
     .. " knowledgeBase=knowledgeBase" }
 
@@ -37,35 +37,20 @@ function files.decorate(call, file, shown)
   shown.waitingTime, shown.processingTime = done and half or null,
     done and half or null
   shown.processingTimeDetails = null
-  shown.createdAt = state.timestamp(file.created)
   shown.parser = shown.parser ~= null and { id = file.parser, order = 1,
     name = "Parser", provider = "maiagent" } or null
 end
 
-function files.before_delete(call)
+route(files, "DELETE {id}/", function(call)
   if status_of(call, call.record) == "processing" then
     fail(409, "file is being processed, cannot delete")
   end
-end
+  return resources.verbs.delete(call)
+end)
 
 local function one_page(call, list)
-  local results = json.array()
-  for place, file in ipairs(list) do
-    results[place] = resources.show(call, file)
-  end
-  return { count = #results, next = null, previous = null, results = results }
-end
-
--- New files are given the defaults of the metadata keys.
-local function add_defaults(call, file)
-  local own = file.rawUserDefineMetadata
-  own = own and own ~= null and own or json.object()
-  for _, key in ipairs(state.children(call.records[1], "metadata-keys")) do
-    if own[key.keyName] == nil and key.defaultValue ~= null then
-      own[key.keyName] = key.defaultValue
-    end
-  end
-  file.rawUserDefineMetadata = next(own) and own or nil
+  call.query = { pageSize = #list }
+  return call:page(list, function(file) return resources.show(call, file) end)
 end
 
 local check_items = validation.list_of(validation.schema(SCHEMA))
@@ -81,7 +66,6 @@ local NEW_FILES = { { name = "files", required = true,
 route(files, "POST ", function(call)
   local made = call:check(NEW_FILES).files
   for place, item in ipairs(made) do
-    add_defaults(call, item)
     item.started = state.now()
     made[place] = resources.add(call, call.list, item)
   end
@@ -90,10 +74,7 @@ route(files, "POST ", function(call)
   return 201, bare and page.results or page
 end, LIST_QUERY)
 
-route(files, "POST batch-delete/", function(call)
-  resources.remove_all(call, call:check(validation.schema "ids!:[id]").ids)
-  return 204
-end)
+route(files, "POST batch-delete/", resources.batch_delete)
 
 local check_reparse =
   validation.list_of(validation.schema(SCHEMA:gsub("!", "") .. " id!:id"))
@@ -129,15 +110,11 @@ end
 
 local documents = resources.declare {
   path = "knowledge-bases/{id}/documents/", unpaged = true,
-  verbs = "list replace update delete",
+  verbs = "list replace update delete", times = "updatedAt",
   filters = "chatbotFileId=chatbotFile knowledgeBaseFileId=chatbotFile",
   schema = [[ fileName!:name pageNumber?:natural chatbotFile!:uuid
     excludedEmbedMetadataKeys?:any excludedLlmMetadataKeys?:any
     llamaIndexObjectJson?:any metadata?:any text!:text ]] }
-
-function documents.decorate(_, record, shown)
-  shown.updatedAt = state.timestamp(record.updated)
-end
 
 -- A file that is done gets one document; it goes when the file is deleted or
 -- parsed anew.
@@ -161,7 +138,7 @@ end
 
 local translations = resources.declare {
   path = "knowledge-bases/{id}/files/{id}/translations/",
-  verbs = "list get delete",
+  verbs = "list get delete", times = "createdAt updatedAt",
   schema = [[ sourceLanguage?:string targetLanguage!:text customPrompt?:string
     largeLanguageModelId!:id ]] }
 
@@ -174,12 +151,11 @@ function translations.decorate(call, record, shown)
     id = record.largeLanguageModelId })
   shown.largeLanguageModelId = nil
   shown.chatbotFileId, shown.chatbotFileFilename = file.id, file.filename
-  shown.status = STATUSES[state.stage(call.state, record.created)]
-  shown.startedAt = state.timestamp(record.created)
-  shown.createdAt, shown.updatedAt = shown.startedAt, shown.startedAt
+  shown.status = STATUSES[state.stage(call.state, record.createdAt)]
+  shown.startedAt = shown.createdAt
   shown.completedAt, shown.translatedFileUrl = null, null
   if shown.status == "completed" then
-    shown.completedAt = state.timestamp(record.created
+    shown.completedAt = state.timestamp(record.createdAt
       + call.state.options.processing_time)
     shown.translatedFileUrl = call.server:file_url(record.key)
     shown.translatedFileSize = call.state.objects[record.key].size

@@ -1,8 +1,9 @@
 --- HTTP/1.1 for the stand-in: each connection a coroutine, all of them waiting
 -- in one `select`, which knows about a thousand descriptors.
+local json = require "maiagent.testing.json"
 local socket = require "socket"
 
-local CHUNK, LINE_LIMIT = 65536, 2 ^ 24
+local CHUNK = 65536
 local LUASEC_WAITS = { wantread = "read", wantwrite = "write" }
 
 -- The error that ends a connection, and by that its coroutine: no fault.
@@ -36,20 +37,10 @@ function connection_index:fill()
   end
 end
 
---- At least one and at most `limit` bytes.
-function connection_index:take(limit)
-  local data = self.buffer ~= "" and self.buffer or self:fill()
-  self.buffer = data:sub(limit + 1)
-  return data:sub(1, limit)
-end
-
 --- One line, without its end.
 function connection_index:line()
   local first, last = self.buffer:find("\r?\n")
   while not first do
-    if #self.buffer > LINE_LIMIT then
-      self:finish()
-    end
     self.buffer = self.buffer .. self:fill()
     first, last = self.buffer:find("\r?\n")
   end
@@ -100,7 +91,7 @@ local function read_headers(connection)
   return headers
 end
 
--- The next request. Its read() gives the next piece of its body, then nil.
+-- The next request, and a function for the next piece of its body, then nil.
 local function read_request(connection)
   local method, target, version =
     connection:line():match("^(%u+) (%S+) HTTP/1%.(%d)$")
@@ -110,17 +101,19 @@ local function read_request(connection)
     headers = headers, body_bytes = 0, connection = connection.number,
     keep_alive = version == "1" and headers.connection ~= "close" }
   local size = tonumber(headers["content-length"]) or 0
-  function request.read()
-    if request.body_bytes < size then
-      local data = connection:take(size - request.body_bytes)
+  return request, function()
+    local left = size - request.body_bytes
+    if left > 0 then
+      local data = connection.buffer ~= "" and connection.buffer
+        or connection:fill()
+      connection.buffer, data = data:sub(left + 1), data:sub(1, left)
       request.body_bytes = request.body_bytes + #data
       return data
     end
   end
-  return request
 end
 
---- Head and body of a response {status, headers, body, length} to a request.
+--- Head and body of a response {status, headers, body} to a request.
 local function serialise(response, request)
   local body = response.body or ""
   local lines = { "HTTP/1.1 " .. response.status
@@ -129,7 +122,7 @@ local function serialise(response, request)
     lines[#lines + 1] = name .. ": " .. value
   end
   if response.status ~= 204 and response.status ~= 304 then
-    lines[#lines + 1] = "Content-Length: " .. (response.length or #body)
+    lines[#lines + 1] = "Content-Length: " .. #body
   end
   if not request.keep_alive then
     lines[#lines + 1] = "Connection: close"
@@ -138,17 +131,15 @@ local function serialise(response, request)
     request.method == "HEAD" and "" or body
 end
 
-local Loop = { __name = "maiagent.testing.loop" }
 local loop_index = {}
-Loop.__index = loop_index
 
 local function resume(loop, connection)
   local ok, problem = coroutine.resume(connection.thread, connection)
   if not ok and problem ~= GONE then
-    loop.on_error(debug.traceback(connection.thread, tostring(problem)))
+    table.insert(loop.recorded, "error in the stand-in: " .. tostring(problem))
   end
   if coroutine.status(connection.thread) == "dead" then
-    loop.connections[connection.socket] = nil
+    loop.open[connection.socket] = nil
     connection.socket:close()
   end
 end
@@ -159,12 +150,12 @@ function loop_index:add(stream, talk, number)
   stream:settimeout(0)
   local connection = setmetatable({ socket = stream, buffer = "",
     number = number, thread = coroutine.create(talk) }, Connection)
-  self.connections[stream] = connection
+  self.open[stream] = connection
   resume(self, connection)
   return connection
 end
 
--- What a client's connection does: serve(connection, request), again and again.
+-- What a client's connection does: serve(connection, request, read), always.
 local function conversation(serve, tls)
   return function(connection)
     local done, reason = not tls, "timeout"
@@ -173,15 +164,16 @@ local function conversation(serve, tls)
       done, reason = connection.socket:dohandshake()
     end
     repeat
-      local request = read_request(connection)
-      serve(connection, request)
-      while request.read() do end
+      local request, read = read_request(connection)
+      serve(connection, request, read)
+      while read() do end
     until not request.keep_alive
   end
 end
 
 --- Listens on host and port (0: a free one) and returns the port.
--- serve(connection, request) has to answer; tls are LuaSec's parameters or nil.
+-- serve(connection, request, read) has to answer; read() gives the next piece
+-- of the request's body, then nil. tls are LuaSec's parameters or nil.
 function loop_index:listen(host, port, serve, tls)
   local talk = conversation(serve, tls)
   local listener = assert(socket.bind(host, port, 128))
@@ -204,14 +196,14 @@ end
 -- The streams that are ready, or whose connection has slept enough.
 local function ready(loop, seconds, client)
   local readers, writers, now = { client }, {}, socket.gettime()
-  for stream, connection in pairs(loop.connections) do
+  for stream, connection in pairs(loop.open) do
     local list = connection.waits == "write" and writers or readers
     list[#list + 1] = stream
     seconds = math.min(seconds,
       math.max((connection.deadline or math.huge) - now, 0))
   end
   local streams, writable = socket.select(readers, writers, seconds)
-  for stream, connection in pairs(loop.connections) do
+  for stream, connection in pairs(loop.open) do
     local due = (connection.deadline or math.huge) <= socket.gettime()
     if writable[stream] or due then
       streams[#streams + 1] = stream
@@ -224,33 +216,32 @@ end
 -- with getfd() whose readiness ends the wait too.
 function loop_index:step(seconds, client)
   for _, stream in ipairs(ready(self, seconds or 0, client)) do
-    if self.connections[stream] then
-      resume(self, self.connections[stream])
+    if self.open[stream] then
+      resume(self, self.open[stream])
     end
   end
 end
 
---- Number of clients' open connections.
-function loop_index:count()
+--- Number of open connections of clients.
+function loop_index:connections()
   local count = 0
-  for _, connection in pairs(self.connections) do
+  for _, connection in pairs(self.open) do
     count = count + (connection.number and 1 or 0)
   end
   return count
 end
 
---- Closes everything.
-function loop_index:close()
-  for stream in pairs(self.connections) do
+--- Closes every socket, for good.
+function loop_index:stop()
+  for stream in pairs(self.open) do
     stream:close()
   end
-  self.connections = {}
+  self.open = {}
 end
 
---- A loop; on_error(text) is told of an error in the stand-in itself.
-local function new_loop(on_error)
-  return setmetatable({ connections = {}, accepted = 0, on_error = on_error },
-    Loop)
+--- What a loop needs to begin with; `recorded` is told of errors.
+local function new_loop()
+  return { open = {}, accepted = 0, recorded = json.array() }
 end
 
-return { new_loop = new_loop, serialise = serialise }
+return { loop_index = loop_index, new_loop = new_loop, serialise = serialise }

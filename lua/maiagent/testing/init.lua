@@ -31,11 +31,9 @@ local DEFAULTS = { api_key = "test-key", host = "127.0.0.1", port = 0,
   processing_time = 0.1, page_size = 10, kb_files_reply = "page",
   strict = false, tls = false, lua = false }
 local LOGGED_BODY = 65536
-local LOGGED = { "method", "path", "query", "headers", "body_bytes", "body",
-  "status", "connection", "authorization_ok" }
 
 local Server = { __name = "maiagent.testing.server" }
-local server_index = {}
+local server_index = setmetatable({}, { __index = http.loop_index })
 Server.__index = server_index
 
 local function complete(options)
@@ -52,19 +50,19 @@ local function complete(options)
   return result
 end
 
--- Listens, and writes down each request; answer(server, request) gives the
--- ordinary response to one. Returns the port and the URL.
+-- Listens, and writes down each request; answer(server, request, read) gives
+-- the ordinary response to one. Returns the port and the URL.
 local function listen(server, port, answer)
   local options = server.state.options
-  local taken = server.loop:listen(options.host, port,
-    function(connection, request)
-      request.authorization_ok = false
+  local taken = server:listen(options.host, port,
+    function(connection, request, read)
       table.insert(server.requests, request)
       faults.perform(server.faults, function()
-        local response = answer(server, request)
+        local response = answer(server, request, read)
         request.body = #(request.body or "") <= LOGGED_BODY and request.body
+          or nil
         return response
-      end, connection, request)
+      end, connection, request, read)
     end, options.tls and { mode = "server", protocol = "any", verify = "none",
       options = { "all", "no_sslv3" }, certificate = options.tls.certificate,
       key = options.tls.key })
@@ -78,12 +76,9 @@ end
 -- a violation), tls = {certificate=, key=} (file names).
 local function start(options)
   options = complete(options)
-  local server = setmetatable({ state = state.new(options),
-    api_key = options.api_key, requests = {}, faults = {},
-    recorded = json.array() }, Server)
-  server.loop = http.new_loop(function(text)
-    table.insert(server.recorded, "error in the stand-in: " .. text)
-  end)
+  local server = setmetatable(http.new_loop(), Server)
+  server.state, server.api_key = state.new(options), options.api_key
+  server.requests, server.faults = json.array(), {}
   server.port, server.base_url = listen(server, options.port, api.serve)
   server.storage_url = select(2, listen(server, 0, storage.serve))
   function server.wait(client, milliseconds)
@@ -96,12 +91,6 @@ end
 -- with this one; options.lua names its interpreter. Raises if it cannot start.
 local function spawn(options)
   return control.spawn(complete(options), options and options.lua)
-end
-
---- Serves what is ready, blocking at most `seconds` (0). `client` is anything
--- with a getfd() method whose readiness ends the wait.
-function server_index:step(seconds, client)
-  self.loop:step(seconds, client)
 end
 
 --- Queues a fault for the next matching requests: {kind=, method=, path= (a
@@ -120,14 +109,7 @@ end
 --- The requests so far: {method, path, query, headers, body_bytes, body (up to
 -- 64 KiB), status (nil while or if unanswered), authorization_ok, connection}.
 function server_index:log()
-  local list = json.array()
-  for place, request in ipairs(self.requests) do
-    list[place] = {}
-    for _, name in ipairs(LOGGED) do
-      list[place][name] = request[name]
-    end
-  end
-  return list
+  return self.requests
 end
 
 --- What was wrong with the requests beyond their answers, as texts: unknown
@@ -150,17 +132,8 @@ end
 --- Back to the beginning: no records, no log, no faults.
 function server_index:reset()
   self.state = state.new(self.state.options)
-  self.requests, self.recorded, self.faults = {}, json.array(), {}
-end
-
---- Number of open connections.
-function server_index:connections()
-  return self.loop:count()
-end
-
---- Closes every socket. A stopped server stays stopped.
-function server_index:stop()
-  self.loop:close()
+  self.requests, self.recorded = json.array(), json.array()
+  self.faults = {}
 end
 
 return { spawn = spawn, start = start }

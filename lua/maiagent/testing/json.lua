@@ -46,20 +46,13 @@ local function is_utf8(text)
   return not rest:find("[\128-\255]")
 end
 
--- What dkjson lets pass: commas too many or too few, comments.
-local function is_loose(text)
-  local bare = text:gsub("\\.", ""):gsub('"[^"]*"', "0")
-  return bare:find(",%s*[%]}]") or bare:find("/", 1, true)
-    or bare:find("[%w%]}]%s*[%[{]") or bare:find("[%w%]}]%s+%w")
-end
-
 --- The value of a JSON text, or nil and what is wrong with it.
 local function decode(text)
   local value, last, problem = dkjson.decode(text, 1, null)
   if value == nil then
     return nil, problem
-  elseif text:find("%S", last) or not is_utf8(text) or is_loose(text) then
-    return nil, "Expecting ',' delimiter or value, in UTF-8"
+  elseif text:find("%S", last) or not is_utf8(text) then
+    return nil, "Expecting one value, in UTF-8"
   end
   return value
 end

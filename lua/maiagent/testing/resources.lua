@@ -10,6 +10,7 @@ local fail = api.fail
 local VERBS = {} -- verb -> function(call, kind)
 local TARGETS = { list = "GET ", create = "POST ", get = "GET {id}/",
   replace = "PUT {id}/", update = "PATCH {id}/", delete = "DELETE {id}/" }
+local ALL = "list create get replace update delete"
 
 --- {id, name} of a record, or of something that only its id is known of.
 local function id_name(record)
@@ -30,8 +31,8 @@ end
 
 --- A record of call.kind, as it is answered.
 local function show(call, record)
-  local shown = { id = record.id }
-  for _, field in ipairs(call.kind.fields) do
+  local shown, kind = { id = record.id }, call.kind
+  for _, field in ipairs(kind.fields) do
     local value = record[field.name]
     if value == nil then
       value = field.default
@@ -41,8 +42,11 @@ local function show(call, record)
     end
     shown[field.name] = field.refers and render_references(value) or value
   end
-  if call.kind.decorate then
-    call.kind.decorate(call, record, shown)
+  for name in (kind.times or ""):gmatch("%a+") do
+    shown[name] = state.timestamp(record[name])
+  end
+  if kind.decorate then
+    kind.decorate(call, record, shown)
   end
   return shown
 end
@@ -54,8 +58,10 @@ local function accepted(call, record)
     local wanted = call.query[name] or ""
     local value = wanted ~= "" and show(call, record)[field] or ""
     value = tostring(type(value) == "table" and value.id or value)
-    if wanted ~= "" and (sign == "=" and value ~= wanted or sign == "~"
-      and not value:lower():find(wanted:lower(), 1, true)) then
+    if sign == "~" then
+      value = value:lower():find(wanted:lower(), 1, true) and wanted
+    end
+    if wanted ~= "" and value ~= wanted then
       return false
     end
   end
@@ -67,26 +73,10 @@ function VERBS.list(call, kind)
   for _, record in ipairs(call.list) do
     found[#found + 1] = accepted(call, record) and record or nil
   end
-  local function render(record)
+  local page = call:page(found, function(record)
     return (kind.summary or show)(call, record)
-  end
-  if not kind.unpaged and call.query.pagination ~= "false" then
-    return 200, call:page(found, render)
-  end
-  for place, record in ipairs(found) do
-    found[place] = render(record)
-  end
-  return 200, found
-end
-
-local function check_unique(call, kind, clean)
-  for _, other in ipairs(call.list) do
-    if kind.unique and other ~= call.record
-      and other[kind.unique] == clean[kind.unique] then
-      fail(400, { [kind.unique] = json.array({ ("%s with this %s already "
-        .. "exists."):format(kind.title, kind.unique) }) })
-    end
-  end
+  end, kind.unpaged or call.query.pagination == "false")
+  return 200, page
 end
 
 --- Gives a record the values of `clean`.
@@ -94,21 +84,19 @@ local function change(record, clean)
   for name, value in pairs(clean) do
     record[name] = value
   end
-  record.updated = state.now()
+  record.updatedAt = state.now()
   return record
 end
 
 --- Adds a record of `clean` values to a list.
 local function add(call, list, clean)
   list[#list + 1] = change({ id = state.new_id(call.state), children = {},
-    created = state.now() }, clean)
+    createdAt = state.now() }, clean)
   return list[#list]
 end
 
 function VERBS.create(call, kind)
-  local clean = call:check(kind.fields)
-  check_unique(call, kind, clean)
-  return 201, show(call, add(call, call.list, clean))
+  return 201, show(call, add(call, call.list, call:check(kind.fields)))
 end
 
 function VERBS.get(call)
@@ -116,17 +104,12 @@ function VERBS.get(call)
 end
 
 function VERBS.replace(call, kind)
-  local clean = call:check(kind.fields)
-  check_unique(call, kind, clean)
-  return 200, show(call, change(call.record, clean))
+  return 200, show(call, change(call.record, call:check(kind.fields)))
 end
 
 VERBS.update = VERBS.replace
 
-function VERBS.delete(call, kind)
-  if kind.before_delete then
-    kind.before_delete(call)
-  end
+function VERBS.delete(call)
   state.remove(call.list, call.record)
   return 204
 end
@@ -159,21 +142,20 @@ local function route(kind, target, handler, query)
 end
 
 --- Declares a kind of resource: {path=, verbs=, schema=, filters= (see above),
--- unpaged=, unique= (a field), title=, decorate(call, record, shown),
--- summary(call, record) in lists, prepare(call), before_delete(call)}.
+-- unpaged=, times= (names of such fields), decorate(call, record, shown),
+-- summary(call, record) in lists, prepare(call) before anything}.
 local function declare(kind)
-  kind.fields = validation.schema(kind.schema or "")
-  kind.filters = kind.filters or ""
+  kind.fields = validation.schema(kind.schema)
+  kind.filters, kind.verbs = kind.filters or "", kind.verbs or ALL
   for verb in kind.verbs:gmatch("%a+") do
-    local query = verb == "list" and "page pageSize pagination "
-      .. kind.filters:gsub("[=~]%w+", "") or ""
-    route(kind, TARGETS[verb], VERBS[verb], query)
+    route(kind, TARGETS[verb], VERBS[verb], verb == "list"
+      and "page pageSize pagination " .. kind.filters:gsub("[=~]%w+", ""))
   end
   return kind
 end
 
 local knowledge_bases = declare { path = "knowledge-bases/",
-  verbs = "list create get replace update delete",
+  times = "createdAt updatedAt",
   filters = "query~name embeddingModel=embeddingModel"
     .. " rerankerModel=rerankerModel",
   schema = [[
@@ -194,14 +176,11 @@ function knowledge_bases.decorate(_, record, shown)
   shown.filesCount, shown.chunksCount = #files, #files
   shown.vectorStorageSize = #files * 4096
   shown.canUpdate, shown.canDelete = true, true
-  shown.createdAt = state.timestamp(record.created)
-  shown.updatedAt = state.timestamp(record.updated)
 end
 
 route(knowledge_bases, "GET {id}/check-rrf-availability/", VERBS.get)
 
-local chatbots = declare { path = "chatbots/",
-  verbs = "list create get replace update delete",
+local chatbots = declare { path = "chatbots/", times = "updatedAt",
   filters = "query~name replyMode=replyMode"
     .. " largeLanguageModel=largeLanguageModel",
   schema = [[
@@ -215,10 +194,6 @@ local chatbots = declare { path = "chatbots/",
     tools:[{}] agentMode:normal|canvas=normal numberOfRetrievedChunks:count=12
     enableEvaluation:boolean=false enableInlineCitations:boolean=false
     enableKnowledgeBaseRag:boolean=false ]] }
-
-function chatbots.decorate(_, record, shown)
-  shown.updatedAt = state.timestamp(record.updated)
-end
 
 -- In a list the models are objects, and the long fields are left out.
 function chatbots.summary(call, record)
@@ -237,24 +212,19 @@ function chatbots.summary(call, record)
   return shown
 end
 
-declare { path = "knowledge-bases/{id}/labels/", schema = "name!:name",
-  verbs = "list create get replace update delete", title = "label",
-  unique = "name" }
+declare { path = "knowledge-bases/{id}/labels/", schema = "name!:name" }
 
 local metadata_keys = declare { path = "knowledge-bases/{id}/metadata-keys/",
-  verbs = "list create get replace", title = "metadata key",
-  unique = "keyName", schema = [[ keyName!:name description?:string
-    isRequired:boolean=false defaultValue?:string
-    enabledForSearch:boolean=true ]] }
+  verbs = "list create get replace", times = "createdAt updatedAt",
+  schema = [[ keyName!:name description?:string isRequired:boolean=false
+    defaultValue?:string enabledForSearch:boolean=true ]] }
 
-function metadata_keys.decorate(call, record, shown)
+function metadata_keys.decorate(call, _, shown)
   shown.knowledgeBase, shown.keyType = id_name(call.records[1]), "custom"
-  shown.createdAt = state.timestamp(record.created)
-  shown.updatedAt = state.timestamp(record.updated)
 end
 
 local faqs = declare { path = "knowledge-bases/{id}/faqs/",
-  verbs = "list create get replace update delete", filters = "query~question",
+  filters = "query~question",
   schema = [[ question!:text answer!:text answerMediaUrls?:any
     labels:[{labels}] rawUserDefineMetadata?:object
     knowledgeBase?:{knowledge-bases} ]] }
@@ -264,31 +234,29 @@ function faqs.decorate(call, record, shown)
   shown.hitsCount, shown.embeddingTokensCount = 0, #record.question
 end
 
---- Removes the records of call.list with these ids.
-local function remove_all(call, ids)
-  for _, id in ipairs(ids) do
+--- Removes the records with the ids of the body.
+local function batch_delete(call)
+  for _, id in ipairs(call:check(validation.schema "ids!:[id]").ids) do
     local record = state.find(call.list, id)
     if record then
       state.remove(call.list, record)
     end
   end
+  return 204
 end
 
 -- As in the live service, no ids at all means every FAQ.
 route(faqs, "POST batch-delete/", function(call)
-  local ids = call:check(validation.schema "ids:[id]").ids or {}
-  if #ids == 0 then
-    for place, record in ipairs(call.list) do
-      ids[place] = record.id
-    end
+  local ids = call:body().ids
+  if not ids or #ids == 0 then
+    call.records[1].children.faqs = nil
+    return 204
   end
-  remove_all(call, ids)
-  return 204
+  return batch_delete(call)
 end)
 
 -- An attachment's type is an open string in the documents.
 local attachments = declare { path = "attachments/",
-  verbs = "list create get replace update delete",
   schema = "type:string=other filename!:name file!:text" }
 
 function attachments.decorate(call, _, shown)
@@ -300,6 +268,7 @@ for _, path in ipairs({ "embedding-models/", "reranker-models/" }) do
     schema = "name!:name isDefault:boolean icon?:any" }
 end
 
-return { add = add, change = change, declare = declare, id_name = id_name,
-  knowledge_bases = knowledge_bases, remove_all = remove_all,
-  render_references = render_references, route = route, show = show }
+return { add = add, batch_delete = batch_delete, change = change,
+  declare = declare, id_name = id_name, knowledge_bases = knowledge_bases,
+  render_references = render_references, route = route, show = show,
+  verbs = VERBS }

@@ -75,10 +75,10 @@ local function problem_of(parts, file, sent, grant)
   end
 end
 
-local function upload(server, request)
-  local parts = multipart.parse(request.read,
-    request.headers["content-type"] or "", KEPT)
-  while request.read() do end
+local function upload(server, request, read)
+  local parts = multipart.parse(read, request.headers["content-type"] or "",
+    KEPT)
+  while read() do end
   local file, sent = table.remove(parts or {}), {}
   for _, part in ipairs(parts or {}) do
     sent[part.name or ""] = part.content
@@ -105,13 +105,13 @@ local function download(server, request)
 end
 
 --- Answers one request to storage; the key of the API has no business here.
-local function serve(server, request)
+local function serve(server, request, read)
   if request.headers.authorization then
-    while request.read() do end
+    while read() do end
     server:note(request, "Authorization sent to storage")
     return xml(400, "InvalidArgument", "Unsupported Authorization Type")
   elseif request.method == "POST" and request.path == BUCKET then
-    return upload(server, request)
+    return upload(server, request, read)
   end
   return download(server, request)
 end

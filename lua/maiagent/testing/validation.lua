@@ -8,9 +8,6 @@ local array = json.array
 local UUID = "^" .. ("%x"):rep(8) .. "%-" .. (("%x"):rep(4) .. "%-"):rep(3)
   .. ("%x"):rep(12) .. "$"
 
--- name -> check(value, call), which returns the value, or nil and what is wrong
-local CHECKS = {}
-
 --- The other form of a name that the service takes: pageSize, page_size.
 local function snake(name)
   return (name:gsub("%u", function(letter) return "_" .. letter:lower() end))
@@ -22,78 +19,66 @@ local function json_type(value)
     or getmetatable(value).__jsontype or "null"
 end
 
-local function text_check(longest)
+-- Pairs of what is wrong with a value and of the test that tells otherwise.
+local function is(kind, problem)
+  return { problem, function(value) return json_type(value) == kind end }
+end
+
+local function within(low, high)
+  return { ("Ensure this value is between %s and %s."):format(low, high),
+    function(value) return value >= low and value <= high end }
+end
+
+local function is_uuid(value)
+  return tostring(value):find(UUID)
+end
+
+local STRING, NUMBER = is("string", "Not a valid string."),
+  is("number", "A valid number is required.")
+local FILLED = { "This field may not be blank.",
+  function(value) return value:find("%S") end }
+local SHORT = { "Ensure this field has no more than 255 characters.",
+  function(value) return #value:gsub("[\128-\191]", "") <= 255 end }
+local WHOLE = { "A valid integer is required.",
+  function(value) return type(value) == "number" and value % 1 == 0 end }
+
+-- type -> its tests, one after the other
+local CHECKS = {
+  any = {},
+  string = { STRING },
+  text = { STRING, FILLED },
+  name = { STRING, FILLED, SHORT },
+  natural = { WHOLE, within(0, math.huge) },
+  count = { WHOLE, within(1, math.huge) },
+  ratio = { NUMBER, within(0, 1) },
+  boolean = { is("boolean", "Must be a valid boolean.") },
+  object = { is("object", "Expected a dictionary of items.") },
+  uuid = { { "“%s” is not a valid UUID.", is_uuid } },
+  id = { { "Must be a valid UUID.", is_uuid } }, -- where it is no reference
+}
+
+local function choice(choices)
+  return { { '"%s" is not a valid choice.', function(value)
+    return ("|" .. choices .. "|"):find("|" .. tostring(value) .. "|", 1, true)
+  end } }
+end
+
+local function simple_check(tests)
   return function(value)
-    if type(value) ~= "string" then
-      return nil, "Not a valid string."
-    elseif longest and not value:find("%S") then
-      return nil, "This field may not be blank."
-    elseif longest and #value:gsub("[\128-\191]", "") > longest then
-      return nil, ("Ensure this field has no more than %d characters."):format(
-        longest)
+    for _, test in ipairs(tests) do
+      if not test[2](value) then
+        return nil, test[1]:format(tostring(value))
+      end
     end
     return value
-  end
-end
-
-local function number_check(kind, low, high)
-  return function(value)
-    if type(value) ~= "number" or kind == "integer" and value % 1 ~= 0 then
-      return nil, "A valid " .. kind .. " is required."
-    elseif value < low then
-      return nil, "Ensure this value is greater than or equal to " .. low .. "."
-    elseif value > high then
-      return nil, "Ensure this value is less than or equal to " .. high .. "."
-    end
-    return value
-  end
-end
-
-local function type_check(expected, problem)
-  return function(value)
-    if json_type(value) == expected then
-      return value
-    end
-    return nil, problem
-  end
-end
-
-local function uuid_check(problem)
-  return function(value)
-    if tostring(value):find(UUID) then
-      return value:lower()
-    end
-    return nil, problem:format(tostring(value))
-  end
-end
-
-CHECKS.string, CHECKS.name = text_check(), text_check(255)
-CHECKS.text = text_check(math.huge)
-CHECKS.natural = number_check("integer", 0, math.huge)
-CHECKS.count = number_check("integer", 1, math.huge)
-CHECKS.ratio = number_check("number", 0, 1)
-CHECKS.boolean = type_check("boolean", "Must be a valid boolean.")
-CHECKS.object = type_check("object", "Expected a dictionary of items.")
-CHECKS.uuid = uuid_check("“%s” is not a valid UUID.")
-CHECKS.id = uuid_check("Must be a valid UUID.") -- for what is no reference
-
-function CHECKS.any(value) return value end
-
-local function choice_check(choices)
-  return function(value)
-    local text = tostring(value)
-    if ("|" .. choices .. "|"):find("|" .. text .. "|", 1, true) then
-      return value
-    end
-    return nil, ('"%s" is not a valid choice.'):format(text)
   end
 end
 
 local function reference_check(kind)
   return function(value, call)
-    local id = CHECKS.uuid(json_type(value) == "object" and value.id)
-    local record = id and kind ~= "" and call:referred(kind, id)
-    if record or id and kind == "" then
+    local id = json_type(value) == "object" and value.id
+    local record = kind ~= "" and call:referred(kind, id)
+    if record or is_uuid(id) and kind == "" then
       return { id = id, record = record }
     end
     return nil, { id = array({ ('Invalid pk "%s" - object does not exist.')
@@ -126,7 +111,7 @@ local function check_of(kind)
   local item, referred = kind:match("^%[(.*)%]$"), kind:match("^{(.*)}$")
   return item and list_check(check_of(item))
     or referred and reference_check(referred)
-    or CHECKS[kind] or choice_check(kind)
+    or simple_check(CHECKS[kind] or choice(kind))
 end
 
 --- Reads a schema text into a list of fields.
