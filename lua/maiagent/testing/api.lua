@@ -1,5 +1,6 @@
 --- From a request to what answers it: routes, the key, query and body, pages,
 -- and the service's error bodies.
+local http = require "maiagent.testing.http"
 local json = require "maiagent.testing.json"
 local state = require "maiagent.testing.state"
 local url = require "socket.url"
@@ -105,16 +106,8 @@ end
 
 -- The absolute URL of another page of this list, for the same query.
 local function page_url(call, page)
-  local pairs_of_query = { "page=" .. page }
-  for pair in call.request.query:gmatch("[^&]+") do
-    if not pair:find("^page=") then
-      pairs_of_query[#pairs_of_query + 1] = pair
-    end
-  end
-  local host = call.request.headers.host
-  return (host and call.server.base_url:match("^%a+://") .. host
-    or call.server.base_url) .. call.request.path .. "?"
-    .. table.concat(pairs_of_query, "&")
+  local query = ("&" .. call.request.query):gsub("&page=[^&]*", "")
+  return call.server.base_url .. call.request.path .. "?page=" .. page .. query
 end
 
 -- A whole number above 0, or nil.
@@ -153,28 +146,17 @@ end
 
 -- A path without its last slash is redirected to, as Django does.
 local function no_route(request)
+  local headers = { ["Content-Type"] = "text/html" }
   if find_route(request.path .. "/") then
-    local query = request.query ~= "" and "?" .. request.query or ""
-    return { status = 301,
-      headers = { Location = request.path .. "/" .. query } }
+    headers.Location = request.path .. "/?" .. request.query
+    return { status = 301, headers = headers }
   end
-  return { status = 404, body = "<h1>Not Found</h1>",
-    headers = { ["Content-Type"] = "text/html" } }
-end
-
-local function read_body(read)
-  local pieces = {}
-  local data = read() -- not by `for`: Lua 5.1 cannot yield from there
-  while data do
-    pieces[#pieces + 1] = data
-    data = read()
-  end
-  return table.concat(pieces)
+  return { status = 404, headers = headers, body = "<h1>Not Found</h1>" }
 end
 
 --- Answers a request: what the loop calls, by way of the faults.
 local function serve(server, request, read)
-  request.body = read_body(read)
+  request.body = http.read_all(read)
   local methods, ids = find_route(request.path)
   if not methods then
     return no_route(request)

@@ -5,7 +5,8 @@ local json = require "maiagent.testing.json"
 local has_zlib, zlib = pcall(require, "zlib")
 
 -- Both return the response to be sent, if one is: INSTEAD(fault, connection),
--- and AROUND(fault, connection, response, request) of the ordinary response.
+-- and AROUND(fault, connection, response, text) of the ordinary one; text is
+-- that as it would be sent.
 local INSTEAD, AROUND = {}, {}
 
 --- {status=500, headers=, body= | json=}: that answer instead.
@@ -58,9 +59,9 @@ function AROUND.delay(fault, connection, response)
 end
 
 --- {bytes=0, reset=}: the ordinary answer, but only so much of its body.
-function AROUND.cut(fault, connection, response, request)
-  local head, body = http.serialise(response, request)
-  connection:send(head .. body:sub(1, fault.bytes or 0))
+function AROUND.cut(fault, connection, _, text)
+  local _, head_size = text:find("\r\n\r\n", 1, true)
+  connection:send(text:sub(1, head_size + (fault.bytes or 0)))
   if fault.reset then
     connection:abort()
   end
@@ -68,9 +69,8 @@ function AROUND.cut(fault, connection, response, request)
 end
 
 --- {seconds=0.05, bytes=1}: the ordinary answer, so many bytes at a time.
-function AROUND.drip(fault, connection, response, request)
-  local text, size = table.concat({ http.serialise(response, request) }),
-    fault.bytes or 1
+function AROUND.drip(fault, connection, _, text)
+  local size = fault.bytes or 1
   for first = 1, #text, size do
     connection:send(text:sub(first, first + size - 1))
     connection:sleep(fault.seconds or 0.05)
@@ -86,8 +86,8 @@ function AROUND.headers(fault, _, response)
 end
 
 --- The ordinary answer, then the end of the connection, unannounced.
-function AROUND.close(_, connection, response, request)
-  connection:send(table.concat({ http.serialise(response, request) }))
+function AROUND.close(_, connection, _, text)
+  connection:send(text)
   connection:finish()
 end
 
@@ -138,10 +138,11 @@ local function perform(list, serve, connection, request, read)
   end
   request.status = response.status
   if around then
-    response = around(fault, connection, response, request)
+    response = around(fault, connection, response,
+      http.serialise(response, request))
   end
   if response then
-    connection:send(table.concat({ http.serialise(response, request) }))
+    connection:send(http.serialise(response, request))
   end
 end
 

@@ -93,10 +93,13 @@ end
 
 -- The next request, and a function for the next piece of its body, then nil.
 local function read_request(connection)
-  local method, target, version =
-    connection:line():match("^(%u+) (%S+) HTTP/1%.(%d)$")
+  local method, path, query, version =
+    connection:line():match("^(%u+) ([^%s?]+)%??(%S*) HTTP/1%.(%d)$")
   local headers = method and read_headers(connection) or connection:finish()
-  local path, query = target:match("^([^?]*)%??(.*)$")
+  if headers["transfer-encoding"] then
+    connection:send("HTTP/1.1 411 Error\r\nContent-Length: 0\r\n\r\n")
+    connection:finish()
+  end
   local request = { method = method, path = path, query = query,
     headers = headers, body_bytes = 0, connection = connection.number,
     keep_alive = version == "1" and headers.connection ~= "close" }
@@ -113,7 +116,16 @@ local function read_request(connection)
   end
 end
 
---- Head and body of a response {status, headers, body} to a request.
+--- What is left of a request's body.
+local function read_all(read)
+  local pieces, data = {}, read() -- no `for`: Lua 5.1 cannot yield from it
+  while data do
+    pieces[#pieces + 1], data = data, read()
+  end
+  return table.concat(pieces)
+end
+
+--- A response {status, headers, body} as it is sent.
 local function serialise(response, request)
   local body = response.body or ""
   local lines = { "HTTP/1.1 " .. response.status
@@ -127,8 +139,8 @@ local function serialise(response, request)
   if not request.keep_alive then
     lines[#lines + 1] = "Connection: close"
   end
-  return table.concat(lines, "\r\n") .. "\r\n\r\n",
-    request.method == "HEAD" and "" or body
+  return table.concat(lines, "\r\n") .. "\r\n\r\n"
+    .. (request.method == "HEAD" and "" or body)
 end
 
 local loop_index = {}
@@ -179,46 +191,40 @@ function loop_index:listen(host, port, serve, tls)
   local listener = assert(socket.bind(host, port, 128))
   self:add(listener, function(connection)
     while true do
-      local stream, reason = listener:accept()
+      local stream = listener:accept()
       if stream then
         stream:setoption("tcp-nodelay", true)
         self.accepted = self.accepted + 1
         stream = tls and assert(require("ssl").wrap(stream, tls)) or stream
         self:add(stream, talk, self.accepted)
       else
-        wait_for(connection, reason, "read")
+        wait_for(connection, "timeout", "read")
       end
     end
   end)
   return (select(2, listener:getsockname()))
 end
 
--- The streams that are ready, or whose connection has slept enough.
-local function ready(loop, seconds, client)
-  local readers, writers, now = { client }, {}, socket.gettime()
-  for stream, connection in pairs(loop.open) do
-    local list = connection.waits == "write" and writers or readers
-    list[#list + 1] = stream
-    seconds = math.min(seconds,
-      math.max((connection.deadline or math.huge) - now, 0))
-  end
-  local streams, writable = socket.select(readers, writers, seconds)
-  for stream, connection in pairs(loop.open) do
-    local due = (connection.deadline or math.huge) <= socket.gettime()
-    if writable[stream] or due then
-      streams[#streams + 1] = stream
-    end
-  end
-  return streams
-end
-
 --- Serves what is ready, waiting at most `seconds` for it. `client` is anything
 -- with getfd() whose readiness ends the wait too.
 function loop_index:step(seconds, client)
-  for _, stream in ipairs(ready(self, seconds or 0, client)) do
-    if self.open[stream] then
-      resume(self, self.open[stream])
+  local readers, writers, ready = { client }, {}, {}
+  local now, until_ready = socket.gettime(), seconds or 0
+  for stream, connection in pairs(self.open) do
+    local list = connection.waits == "write" and writers or readers
+    list[#list + 1] = stream
+    local left = (connection.deadline or math.huge) - now
+    until_ready = math.max(math.min(until_ready, left), 0)
+  end
+  local readable, writable = socket.select(readers, writers, until_ready)
+  for stream, connection in pairs(self.open) do
+    if readable[stream] or writable[stream]
+      or (connection.deadline or math.huge) <= socket.gettime() then
+      ready[#ready + 1] = connection
     end
+  end
+  for _, connection in ipairs(ready) do
+    resume(self, connection)
   end
 end
 
@@ -244,4 +250,5 @@ local function new_loop()
   return { open = {}, accepted = 0, recorded = json.array() }
 end
 
-return { loop_index = loop_index, new_loop = new_loop, serialise = serialise }
+return { loop_index = loop_index, new_loop = new_loop, read_all = read_all,
+  serialise = serialise }

@@ -59,8 +59,7 @@ local function listen(server, port, answer)
       table.insert(server.requests, request)
       faults.perform(server.faults, function()
         local response = answer(server, request, read)
-        request.body = #(request.body or "") <= LOGGED_BODY and request.body
-          or nil
+        request.body = request.body and request.body:sub(1, LOGGED_BODY)
         return response
       end, connection, request, read)
     end, options.tls and { mode = "server", protocol = "any", verify = "none",
@@ -106,8 +105,8 @@ function server_index:faults_clear()
   self.faults = {}
 end
 
---- The requests so far: {method, path, query, headers, body_bytes, body (up to
--- 64 KiB), status (nil while or if unanswered), authorization_ok, connection}.
+--- The requests so far: {method, path, query, headers, body_bytes, body (64 KiB
+-- at most), status (nil while or if unanswered), authorization_ok, connection}.
 function server_index:log()
   return self.requests
 end

@@ -56,7 +56,7 @@ local function new(options)
   for kind, names in pairs(MODELS) do
     for place, name in ipairs(names) do
       table.insert(children(state, kind), { id = new_id(state), name = name,
-        isDefault = place == 1, icon = json.null })
+        isDefault = place == 1 })
     end
   end
   return state
