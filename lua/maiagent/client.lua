@@ -3,6 +3,7 @@
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local gather = require("maiagent.gather")
 local options_of = require("maiagent.options")
 local resources = require("maiagent.resources")
 local retry = require("maiagent.retry")
@@ -173,7 +174,7 @@ function methods:gather(functions)
       .. type(functions))
   end
   check_functions(functions)
-  return wait.gather(state.hub, functions)
+  return gather.gather(state.hub, functions)
 end
 
 --- Applies fn(item, index) to every item of a list, some at a time.
@@ -189,7 +190,7 @@ function methods:map(list, fn, options)
       .. type(list) .. " and " .. type(fn))
   end
   options = options_of.map(options)
-  return wait.map(state.hub, list, fn, options.concurrency or 8)
+  return gather.map(state.hub, list, fn, options.concurrency or 8)
 end
 
 --- The descriptor that is readable when `step` has something to do.

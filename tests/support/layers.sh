@@ -46,7 +46,9 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # nothing but the error objects.
 order='errors
 pages poll retry upload download stream
+host tasks
 options wait
+gather
 send
 call
 files

@@ -1,0 +1,112 @@
+--- Functions side by side, and the wait for all of them.
+
+local errors = require("maiagent.errors")
+local tasks = require("maiagent.tasks")
+local wait = require("maiagent.wait")
+
+local Group = {}
+Group.__index = Group
+
+-- A group is a subject: asked whether it is done, it moves its tasks on.
+function Group:done()
+  local earliest = tasks.drive(self.hub, self.tasks)
+  if self.failure or #self.tasks == 0 then
+    return true
+  end
+  return false, earliest
+end
+
+-- With all that runs inside of them.
+local function cancel(list)
+  for _, task in ipairs(list) do
+    task.finished = true
+    if task.exchange then
+      task.exchange:close()
+    end
+    if getmetatable(task.subject) == Group then
+      cancel(task.subject.tasks)
+    end
+  end
+end
+
+-- What has not ended when the client was closed waits for something else.
+local function abandon(list)
+  for _, task in ipairs(list) do
+    task.on_end(true, nil, errors.new({
+      kind = "cancelled",
+      message = "the client is closed",
+    }))
+  end
+end
+
+--- Runs functions side by side and waits for all of them. Where one raises,
+-- the others are cancelled and its error is raised.
+-- @tparam table hub
+-- @tparam table functions a list
+-- @treturn table the first value of each, in order
+-- @treturn table|nil index → the second value of each that gave nil; nil when
+--   every function gave a value
+local function gather(self, functions)
+  local group = setmetatable({ hub = self, tasks = {} }, Group)
+  local results, failures = {}, nil
+  for i, fn in ipairs(functions) do
+    group.tasks[i] = tasks.new(fn, function(ok, value, err)
+      if not ok then
+        group.failure = group.failure or { value }
+        cancel(group.tasks)
+      elseif value == nil and err ~= nil then
+        failures = failures or {}
+        failures[i] = err
+      end
+      if ok then
+        results[i] = value
+      end
+    end)
+  end
+  wait.pause(self, group, math.huge)
+  if group.failure then
+    error(group.failure[1], 0)
+  end
+  abandon(group.tasks)
+  return results, failures
+end
+
+--- Applies a function to every item of a list, some at a time.
+-- @tparam table hub
+-- @tparam table list
+-- @tparam function fn called with (item, index)
+-- @tparam integer concurrency how many at a time
+-- @treturn table as `gather`
+-- @treturn table|nil as `gather`
+local function map(self, list, fn, concurrency)
+  local results, failures, ended, index = {}, nil, {}, 0
+  local function keep(i, value, err)
+    results[i], ended[i] = value, true
+    if value == nil and err ~= nil then
+      failures = failures or {}
+      failures[i] = err
+    end
+  end
+  local function worker()
+    while index < #list do
+      index = index + 1
+      local i = index
+      keep(i, fn(list[i], i))
+    end
+  end
+  local workers = {}
+  for i = 1, math.min(concurrency, #list) do
+    workers[i] = worker
+  end
+  local _, abandoned = gather(self, workers)
+  for _, err in pairs(abandoned or {}) do
+    for i = 1, #list do
+      if not ended[i] then
+        keep(i, nil, err)
+      end
+    end
+  end
+  return results, failures
+end
+
+return { gather = gather, map = map }

@@ -1,0 +1,123 @@
+--- Tasks: coroutines that park while they wait and are resumed when what they
+-- wait for, their subject, is done. They are lists of a hub (see `wait`), whose
+-- `changes` counts whatever may have made a subject done.
+
+local core = require("maiagent.core")
+
+local now = core.now
+
+local FOREVER = math.huge
+
+-- What a parked task hands to its scheduler; any other yield is the user's
+-- own and means "go on at the next step".
+local PARKED = {}
+
+--- The task whose coroutine this is.
+-- @tparam table hub
+-- @treturn table|nil
+local function running(self)
+  local task = self.current
+  if task and task.thread == coroutine.running() then
+    return task
+  end
+end
+
+local function due(self, task, time)
+  local status = coroutine.status(task.thread)
+  if status == "dead" then
+    return true -- memory ran out before its end could be told: tell it now
+  elseif status ~= "suspended" then
+    return false -- it is what drives us, or drives who drives us
+  end
+  if not task.subject then
+    return self.closed or time >= task.wake
+  end
+  local quiet = time < task.wake and task.changes == self.changes
+  if quiet and not self.closed then
+    return false
+  end
+  task.changes = self.changes
+  local done, wake = task.subject:done()
+  task.wake = math.min(task.deadline, wake or FOREVER)
+  return done or time >= task.deadline
+end
+
+local function settle(self, outer, task, ok, ...)
+  self.current = outer
+  if ok and coroutine.status(task.thread) ~= "dead" then
+    if (...) ~= PARKED then
+      task.subject, task.wake = nil, 0
+    end
+    return
+  end
+  task.finished = true
+  self.changes = self.changes + 1
+  if task.exchange then
+    task.exchange:close() -- a callback raised while it was under way
+  end
+  task.on_end(ok, ...)
+end
+
+--- Runs a task up to its next wait or its end.
+-- @tparam table hub
+-- @tparam table task
+local function resume(self, task, ...)
+  local outer = self.current
+  self.current = task
+  settle(self, outer, task, coroutine.resume(task.thread, ...))
+end
+
+--- Makes a task; nothing of it runs yet.
+-- @tparam function fn
+-- @tparam function on_end called with what coroutine.resume gave at the end
+-- @treturn table
+local function new(fn, on_end)
+  return { thread = coroutine.create(fn), on_end = on_end, wake = 0 }
+end
+
+--- Resumes what is due in a list of tasks and drops the finished ones.
+-- @tparam table hub
+-- @tparam table tasks the list; it is changed
+-- @treturn number when to look again at the latest, on core.now()'s clock
+local function drive(self, tasks)
+  -- Tasks may be added meanwhile; `kept` never overtakes the reading index.
+  local time, earliest, kept = now(), FOREVER, 0
+  local i = 1
+  while i <= #tasks do
+    local task = tasks[i]
+    if not task.finished and due(self, task, time) then
+      resume(self, task)
+    end
+    if not task.finished then
+      kept = kept + 1
+      tasks[kept] = task
+      earliest = math.min(earliest, task.wake)
+    end
+    i = i + 1
+  end
+  for j = #tasks, kept + 1, -1 do
+    tasks[j] = nil
+  end
+  return earliest
+end
+
+--- Parks the running task until its subject is done or the time is over.
+-- @tparam table hub
+-- @tparam table task
+-- @param subject as `wait.pause` takes it, or nil
+-- @tparam number deadline on core.now()'s clock
+-- @tparam number|nil wake when to ask the subject again
+local function park(self, task, subject, deadline, wake)
+  task.subject, task.deadline = subject, deadline
+  task.wake = math.min(deadline, wake or FOREVER)
+  task.changes = self.changes
+  coroutine.yield(PARKED)
+end
+
+return {
+  drive = drive,
+  new = new,
+  park = park,
+  resume = resume,
+  running = running,
+}
