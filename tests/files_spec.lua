@@ -177,6 +177,21 @@ describe("knowledge_bases.files:upload", function()
     assert.equal(1, assert(client.knowledge_bases.files:list(kb)).count)
   end)
 
+  it("may take longer than timeout.total of other calls, unless told so",
+    function()
+      local server = service.start()
+      local client = service.client(server, { timeout = { idle = 20 } })
+      local kb = knowledge_base(client)
+      server:fault({ kind = "delay", seconds = 0.4, path = "maiagent%-media" })
+      local source = { content = "x", filename = "x.txt" }
+      assert(client.knowledge_bases.files:upload(kb, source))
+      server:fault({ kind = "delay", seconds = 0.4, path = "maiagent%-media" })
+      local file, err = client.knowledge_bases.files:upload(kb, source, nil,
+        { timeout = 0.2, max_retries = 0 })
+      assert.is_nil(file)
+      assert.equal("timeout", err.kind)
+    end)
+
   it("streams: memory does not grow with the file", function()
     if not io.open("/proc/self/status") then
       return

@@ -131,6 +131,22 @@ describe("timeouts", function()
       assert.same(row[3], settings.timeout)
     end)
   end
+
+  local files = {
+    { "no total of its own", nil, math.huge },
+    { "the total that is given", { total = 9 }, 9 },
+    { "a total given as a number", 7, 7 },
+    { "none where another part is given", { idle = 5 }, math.huge },
+  }
+
+  for _, row in ipairs(files) do
+    it("of files: " .. row[1], function()
+      local settings = options.client({ api_key = "k", timeout = row[2] })
+      assert.equal(row[3], settings.file_timeout.total)
+      local copy = options.copy(settings, { null = "keep" })
+      assert.equal(row[3], copy.file_timeout.total)
+    end)
+  end
 end)
 
 describe("the key", function()

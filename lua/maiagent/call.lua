@@ -76,12 +76,12 @@ end
 
 local function transport(state, request, options, more)
   local settings = state.settings
+  local timeout = more.file and settings.file_timeout or settings.timeout
   return {
     operation = more.operation,
     path = path_of(request),
     timeout = options.timeout
-      and options_of.merged(settings.timeout, options.timeout)
-      or settings.timeout,
+      and options_of.merged(timeout, options.timeout) or timeout,
     policy = {
       max_retries = options.max_retries or settings.max_retries,
       random = state.random,
@@ -114,7 +114,8 @@ end
 -- @tparam table state
 -- @tparam userdata request prepared; gets its headers and the key here
 -- @tparam table options of the call, checked
--- @tparam table more operation, reply, settings, progress
+-- @tparam table more operation, reply, settings, progress, file (whether the
+--   body or the answer is one)
 -- @treturn table pending
 local function launch(state, request, options, more)
   more.secret = dress(state, request, options, more.reply)
@@ -280,6 +281,7 @@ local function begin(state, row, ids, params, given)
   local pending = launch(state, request, options, {
     operation = row.operation,
     reply = row.reply,
+    file = row.reply == "file" or row.body == "form",
     settings = save_as and { path = download.partial(save_as) },
     progress = row.reply == "file" and "received" or "sent",
   })
@@ -316,6 +318,7 @@ local function store(state, options, url, parts)
   end
   return send.start(state.hub, request, transport(state, request, options, {
     operation = "storage",
+    file = true,
     secret = select(2, state.settings.authorization()),
     progress = "sent",
   }))

@@ -116,6 +116,11 @@ local function limits_table(known)
   end
 end
 
+-- `total` of a call whose body or answer is a file: the line's speed decides
+-- how long that takes, and `idle` tells a line that is dead. A `total` that is
+-- given counts for files as well.
+local FILE_TOTAL = math.huge
+
 local TIMEOUT = { connect = 10, idle = 60, total = 300 }
 local LIMITS = {
   reply = 256 * 1024 * 1024, -- bytes of one decoded reply
@@ -300,6 +305,8 @@ local function settings_of(all, before)
     authorization = all.api_key and authorization_of(all.api_key)
       or before.authorization,
     timeout = merged(before.timeout or TIMEOUT, all.timeout),
+    file_timeout = merged(before.file_timeout
+      or merged(TIMEOUT, FILE_TOTAL), all.timeout),
     max_retries = all.max_retries or before.max_retries or 2,
     headers = merged_headers(before.headers, all.headers),
     limits = merged(before.limits or LIMITS, all.limits),
