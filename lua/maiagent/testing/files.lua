@@ -25,18 +25,13 @@ local files = resources.declare { path = "knowledge-bases/{id}/files/",
 
 function files.decorate(call, file, shown)
   local object = call.state.objects[file.file]
-  local half = call.state.options.processing_time / 2
-  local done = status_of(call, file) == "done"
   shown.file = call.server:file_url(file.file)
   shown.fileType = (file.filename:match("%.(%w+)$") or ""):lower()
   shown.size = object and object.size or 0
   shown.knowledgeBase = resources.id_name(call.records[1])
   shown.status = status_of(call, file)
-  shown.chunksCount = done and 1 or 0
+  shown.chunksCount = shown.status == "done" and 1 or 0
   shown.vectorStorageSize = shown.chunksCount * 4096
-  shown.waitingTime, shown.processingTime = done and half or null,
-    done and half or null
-  shown.processingTimeDetails = null
   shown.parser = shown.parser ~= null and { id = file.parser, order = 1,
     name = "Parser", provider = "maiagent" } or null
 end
@@ -54,14 +49,14 @@ local function one_page(call, list)
 end
 
 local check_items = validation.list_of(validation.schema(SCHEMA))
-local NEW_FILES = { { name = "files", required = true,
-  check = function(value, call)
-    local number = type(value) == "table" and #value or 1
-    if number < 1 or number > 50 then
-      return nil, "Ensure this field has at least 1 and at most 50 elements."
-    end
-    return check_items(value, call)
-  end } }
+local NEW_FILES = validation.schema "files!:any"
+
+NEW_FILES.files.check = function(value, call)
+  if type(value) == "table" and (#value < 1 or #value > 50) then
+    return nil, "Ensure this field has from 1 to 50 elements."
+  end
+  return check_items(value, call)
+end
 
 route(files, "POST ", function(call)
   local made = call:check(NEW_FILES).files
@@ -152,13 +147,11 @@ function translations.decorate(call, record, shown)
   shown.largeLanguageModelId = nil
   shown.chatbotFileId, shown.chatbotFileFilename = file.id, file.filename
   shown.status = STATUSES[state.stage(call.state, record.createdAt)]
-  shown.startedAt = shown.createdAt
   shown.completedAt, shown.translatedFileUrl = null, null
   if shown.status == "completed" then
     shown.completedAt = state.timestamp(record.createdAt
       + call.state.options.processing_time)
     shown.translatedFileUrl = call.server:file_url(record.key)
-    shown.translatedFileSize = call.state.objects[record.key].size
   end
 end
 

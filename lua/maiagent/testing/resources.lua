@@ -56,13 +56,13 @@ end
 local function accepted(call, record)
   for name, sign, field in call.kind.filters:gmatch("(%w+)([=~])(%w+)") do
     local wanted = call.query[name] or ""
-    local value = wanted ~= "" and show(call, record)[field] or ""
-    value = tostring(type(value) == "table" and value.id or value)
-    if sign == "~" then
-      value = value:lower():find(wanted:lower(), 1, true) and wanted
-    end
-    if wanted ~= "" and value ~= wanted then
-      return false
+    if wanted ~= "" then
+      local value = show(call, record)[field]
+      value = tostring(type(value) == "table" and value.id or value)
+      local part = value:lower():find(wanted:lower(), 1, true)
+      if not part or sign == "=" and value ~= wanted then
+        return false
+      end
     end
   end
   return true

@@ -34,10 +34,10 @@ resources.route(uploads, "POST ", function(call)
   return 200, asked
 end)
 
-local function xml(status, code, message)
+local function refuse(status, code, message)
   return { status = status, headers = { ["Content-Type"] = "application/xml" },
-    body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>' .. code
-      .. "</Code><Message>" .. message .. "</Message></Error>" }
+    body = ("<Error><Code>%s</Code><Message>%s</Message></Error>"):format(code,
+      message) }
 end
 
 -- A name of which the fields sent and those given out have different values.
@@ -87,7 +87,7 @@ local function upload(server, request, read)
     server.state.grants[sent.key])
   if status then
     server:note(request, code .. ": " .. message)
-    return xml(status, code, message)
+    return refuse(status, code, message)
   end
   server.state.objects[sent.key] = file
   return { status = 204, headers = { ETag = '"' .. file.size .. '"' } }
@@ -96,9 +96,9 @@ end
 local function download(server, request)
   local object = server.state.objects[url.unescape(request.path:sub(2))]
   if request.method ~= "GET" or not object then
-    return xml(404, "NoSuchKey", "The specified key does not exist.")
+    return refuse(404, "NoSuchKey", "The specified key does not exist.")
   elseif not object.content then
-    return xml(501, "NotImplemented", "Uploads above 1 MiB are not kept.")
+    return refuse(501, "NotImplemented", "Uploads above 1 MiB are not kept.")
   end
   return { status = 200, body = object.content, headers = {
     ["Content-Type"] = object.type or "application/octet-stream" } }
@@ -109,7 +109,7 @@ local function serve(server, request, read)
   if request.headers.authorization then
     while read() do end
     server:note(request, "Authorization sent to storage")
-    return xml(400, "InvalidArgument", "Unsupported Authorization Type")
+    return refuse(400, "InvalidArgument", "Unsupported Authorization Type")
   elseif request.method == "POST" and request.path == BUCKET then
     return upload(server, request, read)
   end

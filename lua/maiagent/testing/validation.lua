@@ -114,30 +114,20 @@ local function check_of(kind)
     or simple_check(CHECKS[kind] or choice(kind))
 end
 
---- Reads a schema text into a list of fields.
+--- Reads a schema text into a list of fields, which also has them by name.
 local function schema(text)
   local fields = {}
   for name, required, nullable, kind, default in
     text:gmatch("(%w+)(!?)(%??):([^=%s]+)=?(%S*)") do
     local value = json.read(default)
-    fields[#fields + 1] = { name = name, required = required == "!",
+    local field = { name = name, required = required == "!",
       nullable = nullable == "?", check = check_of(kind),
       refers = kind:find("{", 1, true) ~= nil,
       default = value == nil and default ~= "" and default or value }
+    table.insert(fields, field)
+    fields[name], fields[snake(name)] = field, field
   end
   return fields
-end
-
-local function report_unknown(fields, data, call)
-  local known = {}
-  for _, field in ipairs(fields) do
-    known[field.name], known[snake(field.name)] = true, true
-  end
-  for name in pairs(data) do
-    if not known[name] then
-      call:violation("unknown body field " .. tostring(name))
-    end
-  end
 end
 
 local function check_field(field, value, call, partial)
@@ -157,13 +147,16 @@ local function check(fields, data, call, partial)
       "Invalid data. Expected a dictionary, but got " .. json_type(data) .. "."
     }) }
   end
-  report_unknown(fields, data, call)
-  local clean, errors = {}, {}
-  for _, field in ipairs(fields) do
-    local value = data[field.name]
-    if value == nil then
-      value = data[snake(field.name)]
+  local clean, errors, values = {}, {}, {}
+  for name, value in pairs(data) do
+    if fields[name] then
+      values[fields[name]] = value
+    else
+      call:violation("unknown body field " .. name)
     end
+  end
+  for _, field in ipairs(fields) do
+    local value = values[field]
     local good, bad = check_field(field, value, call, partial)
     clean[field.name], errors[field.name] = good, good == nil and listed(bad)
       or nil
