@@ -613,6 +613,56 @@ describe("the stand-in", function()
       assert.equal("r&d <1>", labels[1].name)
     end)
 
+    local function bytes(number, size)
+      local text = ""
+      for _ = 1, size do
+        text = text .. string.char(number % 256)
+        number = math.floor(number / 256)
+      end
+      return text
+    end
+
+    -- The same archive, compressed as spreadsheet programs do.
+    local function deflated(archive)
+      local bodies, list, place = "", "", 1
+      while archive:sub(place, place + 3) == "PK\3\4" do
+        local size, name_size = archive:byte(place + 22)
+          + 256 * archive:byte(place + 23), archive:byte(place + 26)
+        local name = archive:sub(place + 30, place + 29 + name_size)
+        local first = place + 30 + name_size
+        local data = archive:sub(first, first + size - 1)
+        local packed = zlib.deflate(6, -15)(data, "finish")
+        local fields = archive:sub(place + 4, place + 7) .. "\8\0"
+          .. archive:sub(place + 10, place + 17) .. bytes(#packed, 4)
+          .. archive:sub(place + 22, place + 29)
+        list = list .. "PK\1\2\20\0" .. fields .. ("\0"):rep(10)
+          .. bytes(#bodies, 4) .. name
+        bodies = bodies .. "PK\3\4" .. fields .. name .. packed
+        place = first + size
+      end
+      return bodies .. list .. "PK\5\6" .. ("\0"):rep(8) .. bytes(#list, 4)
+        .. bytes(#bodies, 4) .. "\0\0"
+    end
+
+    it("reads a compressed sheet", function()
+      if not has_zlib then
+        return pending("lua-zlib is not installed")
+      end
+      local _, path = knowledge_base()
+      created(path .. "metadata-keys/", { keyName = "author" })
+      local file = add_files(path, "a.pdf")[1]
+      local url = path .. "files/" .. file.id .. "/"
+      call("PATCH", url, { rawUserDefineMetadata = { author = "王 & <b>" } })
+      local _, sheet = call("GET", path .. "export-metadata-excel/")
+      call("PATCH", url, { rawUserDefineMetadata = { other = 1 } })
+      local packed = deflated(sheet)
+      assert.is_true(#packed < #sheet)
+      local _, result = import(path .. "import-metadata-excel/", packed)
+      assert.equal(1, result.updated_count)
+      local _, now = call("GET", url)
+      assert.same({ author = "王 & <b>", other = 1 }, now.rawUserDefineMetadata)
+    end)
+
     it("names the rows that it could not use", function()
       local _, path = knowledge_base()
       local file = add_files(path, "a.pdf")[1]
