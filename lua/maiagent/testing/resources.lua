@@ -7,7 +7,7 @@ local validation = require "maiagent.testing.validation"
 
 local fail = api.fail
 
-local VERBS = {} -- verb -> function(call, kind)
+local VERBS = {} -- what each does, given the call and its kind
 local TARGETS = { list = "GET ", create = "POST ", get = "GET {id}/",
   replace = "PUT {id}/", update = "PATCH {id}/", delete = "DELETE {id}/" }
 local ALL = "list create get replace update delete"
