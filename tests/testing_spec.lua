@@ -313,6 +313,17 @@ describe("the stand-in", function()
       }, value)
     end)
 
+    it("refuse a second label of a name, but not the same again", function()
+      local _, path = knowledge_base()
+      local _, label = call("POST", path .. "labels/", { name = "one" })
+      local status, value = call("POST", path .. "labels/", { name = "one" })
+      assert.equal(400, status)
+      assert.same({ name = { "This name exists already." } }, value)
+      status = call("PUT", path .. "labels/" .. label.id .. "/",
+        { name = "one" })
+      assert.equal(200, status)
+    end)
+
     it("refuse what is not there", function()
       local _, path = knowledge_base()
       local _, value = call("POST", path .. "faqs/", {

@@ -95,8 +95,21 @@ local function add(call, list, clean)
   return list[#list]
 end
 
+-- The fields of the body; a name that another record has is refused where the
+-- kind says so.
+local function checked(call, kind)
+  local clean, field = call:check(kind.fields), kind.unique
+  for _, record in ipairs(call.list) do
+    local same = field and clean[field] == record[field]
+    if same and clean[field] and record ~= call.record then
+      fail(400, { [field] = { "This name exists already." } })
+    end
+  end
+  return clean
+end
+
 function VERBS.create(call, kind)
-  return 201, show(call, add(call, call.list, call:check(kind.fields)))
+  return 201, show(call, add(call, call.list, checked(call, kind)))
 end
 
 function VERBS.get(call)
@@ -104,7 +117,7 @@ function VERBS.get(call)
 end
 
 function VERBS.replace(call, kind)
-  return 200, show(call, change(call.record, call:check(kind.fields)))
+  return 200, show(call, change(call.record, checked(call, kind)))
 end
 
 VERBS.update = VERBS.replace
@@ -142,8 +155,9 @@ local function route(kind, target, handler, query)
 end
 
 --- Declares a kind of resource: {path=, verbs=, schema=, filters= (see above),
--- unpaged=, times= (names of such fields), decorate(call, record, shown),
--- summary(call, record) in lists, prepare(call) before anything}.
+-- unpaged=, unique= (a field), times= (names of such fields),
+-- decorate(call, record, shown), summary(call, record) in lists,
+-- prepare(call) before anything}.
 local function declare(kind)
   kind.fields = validation.schema(kind.schema)
   kind.filters, kind.verbs = kind.filters or "", kind.verbs or ALL
@@ -212,10 +226,12 @@ function chatbots.summary(call, record)
   return shown
 end
 
-declare { path = "knowledge-bases/{id}/labels/", schema = "name!:name" }
+declare { path = "knowledge-bases/{id}/labels/", schema = "name!:name",
+  unique = "name" }
 
 local metadata_keys = declare { path = "knowledge-bases/{id}/metadata-keys/",
   verbs = "list create get replace", times = "createdAt updatedAt",
+  unique = "keyName",
   schema = [[ keyName!:name description?:string isRequired:boolean=false
     defaultValue?:string enabledForSearch:boolean=true ]] }
 
