@@ -77,20 +77,18 @@ local function check_key(key)
   end
 end
 
-local function seconds_table(known)
+-- A table of known parts, each checked alike.
+local function parts(known, problem)
   return function(value)
-    if type(value) == "number" and value > 0 then
-      return nil
-    end
     if type(value) ~= "table" then
-      return "must be a number of seconds or a table, got " .. tostring(value)
+      return "must be a table, got " .. type(value)
     end
-    for name, seconds in pairs(value) do
+    for name, part in pairs(value) do
       if not known[name] then
         return "has no '" .. tostring(name) .. "'"
           .. errors.did_you_mean(name, known)
       end
-      local wrong = positive(seconds)
+      local wrong = problem(part)
       if wrong then
         return "." .. name .. " " .. wrong
       end
@@ -98,21 +96,16 @@ local function seconds_table(known)
   end
 end
 
-local function limits_table(known)
+local function seconds(known)
+  local check_parts = parts(known, positive)
   return function(value)
+    if type(value) == "number" and value > 0 then
+      return nil
+    end
     if type(value) ~= "table" then
-      return "must be a table, got " .. type(value)
+      return "must be a number of seconds or a table, got " .. tostring(value)
     end
-    for name, limit in pairs(value) do
-      if not known[name] then
-        return "has no '" .. tostring(name) .. "'"
-          .. errors.did_you_mean(name, known)
-      end
-      local wrong = number_from(1, true)(limit)
-      if wrong then
-        return "." .. name .. " " .. wrong
-      end
-    end
+    return check_parts(value)
   end
 end
 
@@ -130,7 +123,7 @@ local LIMITS = {
 
 -- Options that both a client and a single call take.
 local SHARED = {
-  timeout = seconds_table(TIMEOUT),
+  timeout = seconds(TIMEOUT),
   max_retries = number_from(0, true),
   headers = has_type("table"),
 }
@@ -141,7 +134,7 @@ local CLIENT = {
   timeout = SHARED.timeout,
   max_retries = SHARED.max_retries,
   headers = SHARED.headers,
-  limits = limits_table(LIMITS),
+  limits = parts(LIMITS, number_from(1, true)),
   null = one_of("drop", "keep"),
   wait = has_type("function"),
   on_retry = has_type("function"),
