@@ -120,24 +120,58 @@ static void push_lower(lua_State *L, const char *text, size_t length) {
   luaL_pushresult(&buffer);
 }
 
+/* [-0, +0, e] Adds to the table on top; values of one name become a list. */
+static void add_field(lua_State *L, const struct field *f) {
+  push_lower(L, f->name, f->name_length);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, -3); /* headers, name, what is there */
+  if (lua_isstring(L, -1)) {
+    lua_createtable(L, 2, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 1);
+  }
+  lua_pushlstring(L, f->value, f->value_length);
+  if (lua_istable(L, -2))
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+  else
+    lua_replace(L, -2);
+  lua_rawset(L, -3);
+}
+
+/* [-1, +1, e] The list on top as one text. */
+static void join(lua_State *L) {
+  int list = lua_gettop(L), count = (int)lua_rawlen(L, list);
+  luaL_Buffer joined;
+  luaL_buffinit(L, &joined);
+  for (int i = 1; i <= count; i++) {
+    if (i > 1)
+      luaL_addlstring(&joined, ", ", 2);
+    lua_rawgeti(L, list, i);
+    luaL_addvalue(&joined);
+  }
+  luaL_pushresult(&joined);
+  lua_replace(L, list);
+}
+
+/* Lists first, and each joined once: a reply may repeat a name so often that
+** joining pair by pair would take seconds. */
 static int exchange_headers(lua_State *L) {
   const struct transfer *t = &check(L)->transfer;
   struct field f;
   size_t at = 0;
   lua_newtable(L);
-  while (next_field(t, &at, &f)) {
-    push_lower(L, f.name, f.name_length);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-      lua_pop(L, 1);
-      lua_pushlstring(L, f.value, f.value_length);
+  while (next_field(t, &at, &f))
+    add_field(L, &f);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    if (lua_istable(L, -1)) {
+      join(L);
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, -4); /* headers, name, name, text */
     } else {
-      lua_pushliteral(L, ", ");
-      lua_pushlstring(L, f.value, f.value_length);
-      lua_concat(L, 3);
+      lua_pop(L, 1);
     }
-    lua_rawset(L, -3); /* headers, name, value */
   }
   return 1;
 }
@@ -146,21 +180,22 @@ static int exchange_header(lua_State *L) {
   const struct transfer *t = &check(L)->transfer;
   size_t length, at = 0;
   const char *name = luaL_checklstring(L, 2, &length);
+  bool found = false;
   struct field f;
-  int pieces = 0;
+  luaL_Buffer joined;
+  luaL_buffinit(L, &joined);
   while (next_field(t, &at, &f)) {
     if (f.name_length != length || strncasecmp(f.name, name, length) != 0)
       continue;
-    luaL_checkstack(L, 2, "too many headers");
-    if (pieces > 0)
-      lua_pushliteral(L, ", ");
-    lua_pushlstring(L, f.value, f.value_length);
-    pieces += pieces > 0 ? 2 : 1;
+    if (found)
+      luaL_addlstring(&joined, ", ", 2);
+    luaL_addlstring(&joined, f.value, f.value_length);
+    found = true;
   }
-  if (pieces == 0)
-    lua_pushnil(L);
+  if (found)
+    luaL_pushresult(&joined);
   else
-    lua_concat(L, pieces);
+    lua_pushnil(L);
   return 1;
 }
 

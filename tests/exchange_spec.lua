@@ -105,6 +105,16 @@ describe("a reply", function()
     assert.is_nil(x:header("c"))
   end)
 
+  it("may repeat a header very often", function()
+    local count = 50000
+    local x = exchange(reply("", 200, ("A: 1\r\nB: 2\r\n"):rep(count / 2)))
+    local begun = os.clock()
+    local headers = x:headers()
+    assert.is_true(os.clock() - begun < 1)
+    assert.equal(("1, "):rep(count / 2 - 1) .. "1", headers.a)
+    assert.equal(("2, "):rep(count / 2 - 1) .. "2", x:header("b"))
+  end)
+
   it("has the headers of the final answer alone", function()
     local early = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     local x = exchange(early .. reply("ok", 200, "A: 1\r\n"))
