@@ -11,6 +11,10 @@
 ** what really comes. */
 #define PRESIZE_LIMIT ((curl_off_t)16 * 1024 * 1024)
 
+/* Seconds. What is longer, infinity too, would not fit into libcurl's numbers
+** and end at once. */
+#define LONGEST_CONNECT 1e6
+
 #define OUT_OF_MEMORY "not enough memory"
 
 static bool is_success(int status) { return status >= 200 && status < 300; }
@@ -349,7 +353,9 @@ static void set_callbacks(struct transfer *t) {
 static bool set_options(struct transfer *t,
                         const struct transfer_settings *settings) {
   CURL *easy = t->member.easy;
-  long connect = (long)(settings->connect * 1000);
+  bool endless = settings->connect > LONGEST_CONNECT;
+  double most = endless ? LONGEST_CONNECT : settings->connect;
+  long connect = (long)(most * 1000);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect > 0 ? connect : 1L);
   curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, settings->max_speed);
   curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, settings->max_speed);

@@ -494,6 +494,19 @@ describe("a failure", function()
     assert.is_false(x:sent())
   end)
 
+  it("to connect is not what a very long time-out makes", function()
+    local server = serve("")
+    for _, seconds in ipairs({ math.huge, 1e30, 4294967.296 }) do
+      local url = server.url:gsub("^http:", "https:")
+      local x = assert(client:start(assert(core.request("GET", url)),
+        { connect = seconds }))
+      local ends = core.now() + 0.3
+      run(client, function() return core.now() > ends end)
+      assert.is_false(x:done())
+      x:close()
+    end
+  end)
+
   it("to connect in time", function()
     -- Nobody accepts, and the queue of those who wait is soon full.
     local listener = assert(socket.bind("127.0.0.1", 0, 0))
