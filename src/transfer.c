@@ -88,10 +88,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *data) {
   t->last_byte = loop_now();
   while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
     length--;
+  if (t->head_done)
+    return given; /* a trailer, whatever it is called */
   if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
     begin_head(t, line, length);
-  else if (t->head_done)
-    return given; /* a trailer */
   else if (length > 0)
     ok = add_line(t, line, length);
   else if (t->status >= 200)

@@ -129,6 +129,15 @@ describe("a reply", function()
     assert.is_nil(x:header("late"))
   end)
 
+  it("is not begun again by a trailer", function()
+    local x = exchange("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. "2\r\nok\r\n0\r\nHTTP/1.1 500 No: x\r\nA: 1\r\n\r\n")
+    assert.is_nil(x:failure())
+    assert.equal(200, x:status())
+    assert.equal("chunked", x:header("transfer-encoding"))
+    assert.equal("ok", x:body())
+  end)
+
   it("says where a redirect points, and does not go there", function()
     local x, server = exchange(reply("", 302, "Location: /there?a=b\r\n"))
     assert.equal(302, x:status())
