@@ -1,5 +1,6 @@
 #include "loop.h"
 
+#include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,7 +33,6 @@ static bool is_due(const struct loop *loop) {
 
 #if defined(__linux__) && !defined(MAIAGENT_NO_EPOLL)
 
-#include <poll.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -434,7 +434,10 @@ void loop_unpause(struct loop_member *member) {
 }
 
 bool loop_poll(struct loop *loop, int ms) {
-  return loop_open(loop) && platform_poll(loop, ms);
+  if (loop_open(loop))
+    return platform_poll(loop, ms);
+  poll(NULL, 0, ms); /* nothing can be watched, but who waits must not spin */
+  return false;
 }
 
 int loop_fd(struct loop *loop) { return loop_open(loop) ? loop->epoll : -1; }

@@ -1,5 +1,6 @@
 #include "transfer.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,10 +385,20 @@ static bool prepare(struct transfer *t, struct loop *loop,
   t->member.easy = loop_easy(loop);
   if (!t->member.easy || !keep_settings(t, settings))
     return false;
-  failure_host(t->host, sizeof t->host, t->request->url.data);
   set_callbacks(t);
   return set_headers(t) && set_body(t) && set_options(t, settings) &&
          set_trust(t, loop, settings);
+}
+
+/* Too many open files is nothing that memory would help against. */
+static bool open_loop(struct transfer *t, struct loop *loop) {
+  errno = 0;
+  if (loop_open(loop))
+    return true;
+  if (errno == EMFILE || errno == ENFILE)
+    failure_set(&t->failure, FAILURE_CONNECTION, "no connection to %s: %s",
+                t->host, strerror(errno));
+  return false;
 }
 
 bool transfer_start(struct transfer *t, struct loop *loop,
@@ -396,7 +407,8 @@ bool transfer_start(struct transfer *t, struct loop *loop,
   t->request = request;
   t->member.ended = on_end;
   t->last_byte = loop_now();
-  if (loop_open(loop) && prepare(t, loop, settings) &&
+  failure_host(t->host, sizeof t->host, request->url.data);
+  if (open_loop(t, loop) && prepare(t, loop, settings) &&
       loop_join(loop, &t->member)) {
     t->started = true;
     (*t->under_way)++;

@@ -1,3 +1,4 @@
+local child = require("tests.support.child")
 local core = require("maiagent.core")
 local http = require("maiagent.http")
 local raw_server = require("tests.support.raw_server")
@@ -490,6 +491,36 @@ describe("a failure", function()
     assert.is_false(x:sent())
     assert.is_nil(x:status())
     assert.equal(0, x:idle())
+  end)
+
+  it("to open one descriptor more", function()
+    local script = temporary([[
+      local core, http = require("maiagent.core"), require("maiagent.http")
+      local request = assert(core.request("GET", "http://127.0.0.1:1/"))
+      local open = {}
+      local file = io.open("/dev/null")
+      while file and #open < 64 do
+        open[#open + 1] = file
+        file = io.open("/dev/null")
+      end
+      local client = http.client()
+      local _, kind, message = client:start(request)
+      print(kind, message)
+      local begun = core.now()
+      client:poll(50)
+      print(core.now() - begun > 0.04)
+      for _, file in ipairs(open) do
+        file:close()
+      end
+      print(type(client:start(request)))
+      client:close()
+    ]])
+    local pipe = assert(io.popen("ulimit -n 48; "
+      .. child.command({}, script) .. " 2>&1"))
+    local output = pipe:read("*a")
+    pipe:close()
+    assert.matches("^connection\tno connection to 127.0.0.1:1: "
+      .. "Too many open files\ntrue\nuserdata\n$", output)
   end)
 
   it("to find the host", function()
