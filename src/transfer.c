@@ -192,6 +192,11 @@ static void explain(struct transfer *t, CURLcode code) {
   facts.connect = t->connect;
   facts.received = t->progress.received;
   curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &facts.expected);
+  /* libcurl's own limit of a line, 100 KB, has no code of its own */
+  if (code == CURLE_OUT_OF_MEMORY && t->status > 0 && !t->head_done)
+    failure_set(&t->failure, FAILURE_DECODE,
+                "a line of the headers of %s is too long (or memory ended)",
+                t->host);
   failure_explain(&t->failure, code, &facts);
 }
 

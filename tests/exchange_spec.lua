@@ -183,6 +183,14 @@ describe("a reply", function()
       .. "999 bytes", message, 1, true)
   end)
 
+  it("takes no longer line of a header than libcurl does", function()
+    local x = exchange(reply("", 200, "A: " .. ("x"):rep(120000) .. "\r\n"))
+    local kind, message = x:failure()
+    assert.equal("decode", kind)
+    assert.matches("^a line of the headers of 127.0.0.1:%d+ is too long",
+      message)
+  end)
+
   it("is decompressed where that was asked for", function()
     local zlib = require("zlib")
     local text = ("compressible "):rep(100)
