@@ -409,8 +409,10 @@ static void conclude(struct loop *loop) {
 ** Running
 */
 
+/* After start_over the timer may still fire: unread, it would keep the
+** descriptor readable, so a new multi handle takes over. */
 void loop_step(struct loop *loop) {
-  if (!loop->multi)
+  if (!loop->open || !loop_open(loop))
     return;
   platform_step(loop);
   conclude(loop);
