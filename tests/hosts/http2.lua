@@ -2,30 +2,18 @@
 -- among the specs that `make test` runs, since it needs nginx; .ci/run has it.
 
 local maiagent = require("maiagent")
-local socket = require("socket")
+local nginx = require("tests.support.nginx")
 
-local CONFIGURATION = [[
-daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-error_log ${folder}/error.log;
-events { worker_connections 128; }
-http {
+local HTTP = [[
   log_format versions '$server_protocol $connection $request_method';
-  access_log ${folder}/access.log versions;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
   server {
+    access_log ${folder}/access.log versions;
     listen 127.0.0.1:${port} ssl http2;
     ssl_certificate ${folder}/certificate.pem;
     ssl_certificate_key ${folder}/key.pem;
     default_type application/json;
     location / { return 200 '[{"id": "a", "name": "model"}]'; }
   }
-}
 ]]
 
 local CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt "
@@ -33,64 +21,25 @@ local CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt "
   .. "-addext subjectAltName=IP:127.0.0.1 -keyout %s/key.pem "
   .. "-out %s/certificate.pem 2>/dev/null"
 
-local function run(command, ...)
-  local result = os.execute(command:format(...))
-  assert(result == true or result == 0, command)
-end
-
-local function read(path)
-  local file = io.open(path, "r")
-  local text = file and file:read("*a") or ""
-  if file then
-    file:close()
-  end
-  return text
-end
-
-local function free_port()
-  local listener = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listener:getsockname()
-  listener:close()
-  return tonumber(port)
-end
-
-local function wait_for(port)
-  local deadline, connection = socket.gettime() + 10
-  repeat
-    connection = socket.connect("127.0.0.1", port)
-    socket.sleep(connection and 0 or 0.05)
-  until connection or socket.gettime() > deadline
-  assert(connection, "nginx did not start"):close()
-end
-
 describe("HTTP/2", function()
-  local folder, port, client
+  local place, client
 
   setup(function()
-    folder, port = os.tmpname(), free_port()
-    os.remove(folder)
-    run("mkdir %s", folder)
-    run(CERTIFICATE, folder, folder)
-    local file = assert(io.open(folder .. "/nginx.conf", "w"))
-    local values = { folder = folder, port = port }
-    file:write((CONFIGURATION:gsub("%${(%w+)}", values)))
-    file:close()
-    run("nginx -p %s -c %s/nginx.conf 2>%s/start.log &", folder, folder,
-      folder)
-    wait_for(port)
+    place = nginx.new()
+    local result = os.execute(CERTIFICATE:format(place.folder, place.folder))
+    assert(result == true or result == 0, "openssl failed")
+    nginx.start(place, { http = HTTP })
     client = maiagent.new({
       api_key = "prefix.secret",
-      base_url = "https://127.0.0.1:" .. port,
-      ca_file = folder .. "/certificate.pem",
+      base_url = "https://127.0.0.1:" .. place.port,
+      ca_file = place.folder .. "/certificate.pem",
       timeout = 20,
     })
   end)
 
   teardown(function()
     client:close()
-    local pid = assert(read(folder .. "/nginx.pid"):match("%d+"))
-    run("kill %s; while kill -0 %s 2>/dev/null; do sleep 0.05; done", pid, pid)
-    run("rm -r %s", folder)
+    nginx.stop(place)
   end)
 
   it("carries a hundred calls at a time over one connection", function()
@@ -108,7 +57,7 @@ describe("HTTP/2", function()
     assert(client:request("POST", "things/", { name = "x" }))
     local connections, lines = {}, 0
     for version, connection in
-      read(folder .. "/access.log"):gmatch("(%S+) (%d+) %u+\n")
+      nginx.read(place, "access.log"):gmatch("(%S+) (%d+) %u+\n")
     do
       assert.equal("HTTP/2.0", version)
       connections[connection] = true

@@ -1,28 +1,19 @@
 -- The library in a real nginx. Not among the specs that `make test` runs,
 -- since it needs nginx with its Lua module; .ci/run installs both.
 
+local nginx = require("tests.support.nginx")
 local socket = require("socket")
 local testing = require("maiagent.testing")
 
-local MODULES = "/usr/lib/nginx/modules/"
+local LUA_MODULE = [[
+load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;]]
 
-local CONFIGURATION = [[
-load_module ${modules}ndk_http_module.so;
-load_module ${modules}ngx_http_lua_module.so;
-worker_processes 1;
-daemon off;
-pid ${folder}/nginx.pid;
-error_log ${folder}/error.log info;
+local ENVIRONMENT = [[
 env MAIAGENT_API_KEY;
-env MAIAGENT_BASE_URL;
-events { worker_connections 512; }
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
+env MAIAGENT_BASE_URL;]]
+
+local HTTP = [[
   lua_package_path "${path};;";
   lua_package_cpath "${cpath};;";
   init_by_lua_block {
@@ -66,24 +57,7 @@ http {
       }
     }
   }
-}
 ]]
-
-local function free_port()
-  local listener = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listener:getsockname()
-  listener:close()
-  return tonumber(port)
-end
-
-local function read(path)
-  local file = io.open(path, "r")
-  local text = file and file:read("*a") or ""
-  if file then
-    file:close()
-  end
-  return text
-end
 
 local function open(port, path)
   local connection = assert(socket.connect("127.0.0.1", port))
@@ -103,47 +77,23 @@ local function get(port, path)
   return answer(open(port, path))
 end
 
-local function reachable(port)
-  local connection = socket.connect("127.0.0.1", port)
-  if connection then
-    connection:close()
-  end
-  return connection ~= nil
-end
-
 describe("nginx", function()
-  local server, folder, port, pid
+  local server, place, port
 
   setup(function()
     server = testing.spawn()
     server:fault({ kind = "delay", seconds = 0.2, times = math.huge })
-    folder, port = os.tmpname(), free_port()
-    os.remove(folder)
-    assert(os.execute("mkdir " .. folder))
-    local values = {
-      folder = folder, port = port, modules = MODULES,
-      path = package.path:gsub(";;", ";"), cpath = os.getenv("NGINX_CPATH"),
-    }
-    local file = assert(io.open(folder .. "/nginx.conf", "w"))
-    file:write((CONFIGURATION:gsub("%${(%w+)}", values)))
-    file:close()
-    os.execute(("MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s nginx -p %s -c "
-      .. "%s/nginx.conf 2>%s/start.log &"):format(server.api_key,
-      server.base_url, folder, folder, folder))
-    local deadline = socket.gettime() + 10
-    while not reachable(port) and socket.gettime() < deadline do
-      socket.sleep(0.05)
-    end
-    pid = read(folder .. "/nginx.pid"):match("%d+")
-    assert(pid, read(folder .. "/start.log") .. read(folder .. "/error.log"))
+    place = nginx.new()
+    place.path, place.cpath = package.path, os.getenv("NGINX_CPATH")
+    port = place.port
+    nginx.start(place, {
+      modules = LUA_MODULE, main = ENVIRONMENT, http = HTTP,
+    }, ("MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s"):format(server.api_key,
+      server.base_url))
   end)
 
   teardown(function()
-    if pid then
-      os.execute("kill " .. pid .. "; while kill -0 " .. pid
-        .. " 2>/dev/null; do sleep 0.05; done")
-    end
-    os.execute("rm -r " .. folder)
+    nginx.stop(place)
     server:stop()
   end)
 
@@ -188,7 +138,7 @@ describe("nginx", function()
       assert.equal("answered", (select(2, get(port, "/log"))))
       socket.sleep(0.1)
       assert.equal(before, #server:log())
-      local log = read(folder .. "/error.log")
+      local log = nginx.read(place, "error.log")
       assert.truthy(log:find("cannot wait for an answer in nginx's phase "
         .. "'log'; start a timer with ngx.timer.at", 1, true))
       assert.is_nil(log:find(server.api_key, 1, true))

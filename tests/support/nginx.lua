@@ -1,0 +1,102 @@
+--- A real nginx of a spec's own: on a free port, in a folder of its own, ended
+-- by its own process id.
+
+local socket = require("socket")
+
+local nginx = {}
+
+-- What every configuration begins with; the spec adds a server.
+local CONFIGURATION = [[
+${modules}
+worker_processes 1;
+daemon off;
+pid ${folder}/nginx.pid;
+error_log ${folder}/error.log info;
+${main}
+events { worker_connections 512; }
+http {
+  access_log off;
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  scgi_temp_path ${folder}/scgi;
+  ${http}
+}
+]]
+
+local function run(command, ...)
+  local result = os.execute(command:format(...))
+  assert(result == true or result == 0, command)
+end
+
+local function free_port()
+  local listener = assert(socket.bind("127.0.0.1", 0))
+  local _, port = listener:getsockname()
+  listener:close()
+  return tonumber(port)
+end
+
+local function wait_for(port)
+  local deadline, connection = socket.gettime() + 10
+  repeat
+    connection = socket.connect("127.0.0.1", port)
+    socket.sleep(connection and 0 or 0.05)
+  until connection or socket.gettime() > deadline
+  return connection and connection:close()
+end
+
+local function filled(text, values)
+  return (text:gsub("%${(%w+)}", values))
+end
+
+--- A folder and a port for an nginx that is not started yet.
+-- @treturn table folder, port
+function nginx.new()
+  local place = { folder = os.tmpname(), port = free_port() }
+  os.remove(place.folder)
+  run("mkdir %s", place.folder)
+  return place
+end
+
+--- The text of a file in the folder, "" where there is none.
+function nginx.read(place, name)
+  local file = io.open(place.folder .. "/" .. name, "r")
+  local text = file and file:read("*a") or ""
+  if file then
+    file:close()
+  end
+  return text
+end
+
+--- Starts nginx and waits until it listens.
+-- @tparam table place of `new`
+-- @tparam table parts modules, main, http: pieces of the configuration, in
+--   which ${folder}, ${port} and other names of `place` stand for themselves
+-- @tparam string|nil environment assignments before the command
+function nginx.start(place, parts, environment)
+  local text = filled(CONFIGURATION, {
+    modules = parts.modules or "",
+    main = parts.main or "",
+    http = parts.http,
+  })
+  local file = assert(io.open(place.folder .. "/nginx.conf", "w"))
+  file:write((filled(text, place)))
+  file:close()
+  run("%s nginx -p %s -c %s/nginx.conf 2>%s/start.log &", environment or "",
+    place.folder, place.folder, place.folder)
+  wait_for(place.port)
+  place.pid = assert(nginx.read(place, "nginx.pid"):match("%d+"),
+    nginx.read(place, "start.log") .. nginx.read(place, "error.log"))
+end
+
+--- Ends nginx, waits for its end and removes the folder.
+function nginx.stop(place)
+  if place.pid then
+    run("kill %s; while kill -0 %s 2>/dev/null; do sleep 0.05; done",
+      place.pid, place.pid)
+  end
+  run("rm -r %s", place.folder)
+end
+
+return nginx
