@@ -98,7 +98,9 @@ layers: ## which file may know which
 	@CC="$(CC)" tests/support/layers.sh
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
-ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
+# The quarantine is small because a spec watches that memory does not grow.
+ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:$\
+  quarantine_size_mb=8 \
   UBSAN_OPTIONS=print_stacktrace=1 \
   LSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/leaks.txt:print_suppressions=0
 
