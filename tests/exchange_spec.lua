@@ -512,7 +512,14 @@ describe("a failure", function()
         file = io.open("/dev/null")
       end
       local client = http.client()
-      local _, kind, message = client:start(request)
+      local exchange, kind, message = client:start(request)
+      if exchange then -- nothing of ours to open without epoll
+        while not exchange:done() do
+          client:poll(10)
+          client:step()
+        end
+        kind, message = exchange:failure()
+      end
       print(kind, message)
       local begun = core.now()
       client:poll(50)
@@ -527,8 +534,11 @@ describe("a failure", function()
       .. child.command({}, script) .. " 2>&1"))
     local output = pipe:read("*a")
     pipe:close()
-    assert.matches("^connection\tno connection to 127.0.0.1:1: "
-      .. "Too many open files\ntrue\nuserdata\n$", output)
+    -- Without epoll it is libcurl that fails, and it doesn't tell why.
+    local reason = client:fd()
+      and "no connection to 127.0.0.1:1: Too many open files"
+      or "could not connect to 127.0.0.1:1: [^\n]+"
+    assert.matches("^connection\t" .. reason .. "\ntrue\nuserdata\n$", output)
   end)
 
   it("to find the host", function()
