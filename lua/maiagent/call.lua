@@ -13,6 +13,12 @@ local upload = require("maiagent.upload")
 
 local BODY_LIMIT = 16 * 1024 -- bytes of an undecodable body kept in the error
 
+--- What core.describe() tells of each operation, by its operationId.
+local rows = {}
+for _, row in ipairs(core.describe()) do
+  rows[row.operation] = row
+end
+
 -- A part without a type counts as text/plain (RFC 7578, 4.4), which may be
 -- re-encoded on its way.
 local FILE_TYPE = "application/octet-stream"
@@ -270,7 +276,8 @@ local function begin(state, row, ids, params, given)
     GUARDS[row.operation](row, params, options)
   end
   local save_as
-  if row.body == "form" or row.reply == "file" then
+  local is_file = row.body == "form" or row.reply == "file"
+  if is_file then
     local err
     params, save_as, err = file_arguments(row, params)
     if err then
@@ -281,7 +288,7 @@ local function begin(state, row, ids, params, given)
   local pending = launch(state, request, options, {
     operation = row.operation,
     reply = row.reply,
-    file = row.reply == "file" or row.body == "form",
+    file = is_file,
     settings = save_as and { path = download.partial(save_as) },
     progress = row.reply == "file" and "received" or "sent",
   })
@@ -329,6 +336,7 @@ return {
   collect = collect,
   launch = launch,
   prepare = prepare,
+  rows = rows,
   run = run,
   store = store,
 }

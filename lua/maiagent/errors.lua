@@ -118,7 +118,7 @@ local function flatten(fields, path, value)
   end
 end
 
---- The messages of a 400 body, by the dotted path of their field.
+-- The messages of a 400 body, by the dotted path of their field.
 -- @param body the decoded body
 -- @treturn table|nil path → list of messages (`files.2.filename` is
 --   params.files[2].filename; "nonFieldErrors" where no field is named)
@@ -322,7 +322,6 @@ end
 
 return {
   did_you_mean = did_you_mean,
-  fields_of = fields_of,
   from_status = from_status,
   is = is,
   misuse = misuse,

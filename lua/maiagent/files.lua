@@ -13,10 +13,7 @@ local PROCESSING_TIMEOUT = 600 -- seconds
 local FINAL =
   { done = true, failed = true, deleted = true, delete_failed = true }
 
-local rows = {}
-for _, row in ipairs(core.describe()) do
-  rows[row.operation] = row
-end
+local rows = call.rows
 
 local function storing(state, options)
   local quiet = {

@@ -165,7 +165,7 @@ local function class_of(resource)
   return classes[resource]
 end
 
-for _, row in ipairs(core.describe()) do
+for _, row in pairs(call.rows) do
   local class = class_of(row.resource)
   class.methods[row.name] = method(class, row, run)
   if row.name == "list" then
