@@ -145,8 +145,9 @@ static enum buffer_result put_header(struct buffer *headers,
   return buffer_add(headers, "", 1);
 }
 
-bool request_header(lua_State *L, struct request *request, struct url_text name,
-                    struct url_text value) {
+/* [-0, +0|+n, e] Sets a header; one of the same name is replaced. */
+static bool request_header(lua_State *L, struct request *request,
+                           struct url_text name, struct url_text value) {
   if (!is_token(name)) {
     lua_pushliteral(L, "a header's name has to be 1 to 128 letters, digits or "
                        "hyphens");

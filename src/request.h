@@ -65,10 +65,6 @@ bool request_text(struct lua_State *L, int index, const char *what,
 bool request_fits(struct lua_State *L, enum buffer_result result,
                   const char *what, size_t limit);
 
-/* [-0, +0|+n, e] Sets a header; one of the same name is replaced. */
-bool request_header(struct lua_State *L, struct request *request,
-                    struct url_text name, struct url_text value);
-
 /* [-0, +0|+n, e] Sets the Content-Type. */
 bool request_content_type(struct lua_State *L, struct request *request,
                           const char *type);

@@ -224,7 +224,8 @@ static enum buffer_result add_kept(struct buffer *b, struct url_text text,
   return result;
 }
 
-enum buffer_result url_add_encoded(struct buffer *b, struct url_text text) {
+/* Every byte that is not unreserved (RFC 3986 §2.3) becomes %XX. */
+static enum buffer_result add_encoded(struct buffer *b, struct url_text text) {
   return add_kept(b, text, is_unreserved);
 }
 
@@ -254,10 +255,10 @@ enum buffer_result url_add_query(struct buffer *b, struct url_text name,
   bool begun = b->length > 0 && memchr(b->data, '?', b->length) != NULL;
   enum buffer_result result = buffer_text(b, begun ? "&" : "?");
   if (!result)
-    result = url_add_encoded(b, name);
+    result = add_encoded(b, name);
   if (!result)
     result = buffer_text(b, "=");
-  return result ? result : url_add_encoded(b, value);
+  return result ? result : add_encoded(b, value);
 }
 
 const char *url_next_id(const char *template, struct url_text *name) {
@@ -280,7 +281,7 @@ enum buffer_result url_expand(struct buffer *b, const char *template,
     if (!template)
       return result;
     if (!result)
-      result = url_add_encoded(b, *(*ids)++);
+      result = add_encoded(b, *(*ids)++);
   }
   return result;
 }

@@ -52,9 +52,6 @@ const char *url_check_path(struct url_text path);
 
 /* The functions below append to `b`, whose limit should be URL_LIMIT. */
 
-/* Every byte that is not unreserved (RFC 3986 §2.3) becomes %XX. */
-enum buffer_result url_add_encoded(struct buffer *b, struct url_text text);
-
 /* The URL up to its fragment; bytes that no URL may hold become %XX. */
 enum buffer_result url_add(struct buffer *b, struct url_text url);
 
