@@ -59,7 +59,7 @@ local function dress(state, request, options, reply)
   return secret
 end
 
-local function exchange_settings(state, more)
+local function exchange_settings(state, options, more)
   local settings = state.settings
   local result = {
     reply_limit = settings.limits.reply,
@@ -68,6 +68,7 @@ local function exchange_settings(state, more)
     insecure = settings.insecure,
     proxy = settings.proxy,
     user_agent = settings.user_agent,
+    max_speed = options.max_speed,
     compressed = true,
   }
   for name, value in pairs(more or {}) do
@@ -91,8 +92,9 @@ local function transport(state, request, options, more)
     policy = {
       max_retries = options.max_retries or settings.max_retries,
       random = state.random,
+      repeatable = more.repeatable,
     },
-    settings = exchange_settings(state, more.settings),
+    settings = exchange_settings(state, options, more.settings),
     redact = redactor(more.secret),
     follow = more.follow,
     on_event = settings.on_event,
@@ -326,6 +328,7 @@ local function store(state, options, url, parts)
   return send.start(state.hub, request, transport(state, request, options, {
     operation = "storage",
     file = true,
+    repeatable = true, -- the same bytes under the same key
     secret = select(2, state.settings.authorization()),
     progress = "sent",
   }))

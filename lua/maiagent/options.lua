@@ -153,6 +153,7 @@ local CALL = {
   headers = SHARED.headers,
   query = has_type("table"),
   on_progress = has_type("function"),
+  max_speed = number_from(1),
   prefetch = number_from(0, true),
   all = has_type("boolean"),
 }

@@ -67,7 +67,7 @@ local function surely_undone(outcome)
   return not outcome.sent
 end
 
-local function may_repeat(method, outcome)
+local function may_repeat(repeatable, method, outcome)
   if outcome.status and not server_failed(outcome.status) then
     return false
   end
@@ -75,18 +75,20 @@ local function may_repeat(method, outcome)
   if not outcome.status and kind ~= "connection" and kind ~= "timeout" then
     return false
   end
-  return IDEMPOTENT[method] or surely_undone(outcome)
+  return repeatable or IDEMPOTENT[method] or surely_undone(outcome)
 end
 
 --- How long to wait before sending again.
--- @tparam table policy max_retries, and random: a function giving 0 ≤ x < 1
+-- @tparam table policy max_retries, random: a function giving 0 ≤ x < 1, and
+--   repeatable: whether doing it twice is as good as once, whatever the method
 -- @tparam string method the HTTP method
 -- @tparam integer attempt how many times it has been sent
 -- @tparam table outcome status and retry_after of an answer, or kind and sent
 --   (whether a connection was made) of a failure
 -- @treturn number|nil seconds; nil: do not repeat
 local function delay(policy, method, attempt, outcome)
-  if attempt > policy.max_retries or not may_repeat(method, outcome) then
+  if attempt > policy.max_retries or not may_repeat(policy.repeatable, method, outcome)
+  then
     return nil
   end
   local asked = outcome.retry_after

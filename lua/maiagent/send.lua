@@ -369,14 +369,15 @@ end
 -- @tparam table hub of `wait`
 -- @tparam userdata request
 -- @tparam table call timeout (connect, idle, total), policy (max_retries,
---   random), settings (of the exchange), path, operation, redact, follow (a
+--   random, repeatable), settings (of the exchange), path, operation, redact, follow (a
 --   function that prepares a request for a redirect's target, or nil),
 --   on_event, on_retry, on_progress, progress ("sent" or "received")
 -- @treturn table pending: `:finish()`, `:cancel()`
 local function start(hub, request, call)
   wait.waiter(hub)
   call.settings.connect = call.timeout.connect
-  call.settings.idempotent = IDEMPOTENT[request:method()] or false
+  call.settings.idempotent = call.policy.repeatable
+    or IDEMPOTENT[request:method()] or false
   local pending = setmetatable({
     hub = hub,
     request = request,
