@@ -152,6 +152,20 @@ describe("knowledge_bases.files:upload", function()
     end)
   end
 
+  it("presigns again where the answer was lost", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    for _, fault in ipairs({ { kind = "reset" },
+      { kind = "status", status = 502, apply = true } })
+    do
+      fault.path = "presigned"
+      server:fault(fault)
+      assert(client.knowledge_bases.files:upload(kb,
+        { content = "x", filename = "x.txt" }))
+    end
+  end)
+
   for _, body in ipairs({ "5", "null", "[]", '{"url":"https://a/"}' }) do
     it("refuses " .. body .. " for a presigned URL", function()
       local server = service.start()

@@ -223,6 +223,9 @@ local function file_arguments(row, given)
   return nil, given
 end
 
+-- A POST that leaves nothing behind: a second presigned URL harms nobody.
+local REPEATABLE = { ["uploads.presign"] = true }
+
 -- Deleting every FAQ is what the live service does when ids are missing.
 local GUARDS = {
   ["knowledge_bases.faqs.batch_delete"] = function(row, params, options)
@@ -291,6 +294,7 @@ local function begin(state, row, ids, params, given)
     operation = row.operation,
     reply = row.reply,
     file = is_file,
+    repeatable = REPEATABLE[row.operation],
     settings = save_as and { path = download.partial(save_as) },
     progress = row.reply == "file" and "received" or "sent",
   })

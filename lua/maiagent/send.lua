@@ -293,6 +293,7 @@ local function failure_of(pending, outcome)
     method = pending.request:method(),
     path = pending.call.path,
     attempts = pending.attempts,
+    sent = outcome.sent or false,
   })
 end
 
