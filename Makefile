@@ -13,7 +13,8 @@ SPECS ?= tests
 
 CORE_SOURCES := core buffer url json json_text json_decode json_encode \
   operations query request
-HTTP_SOURCES := http buffer transfer form sink easy failure exchange client loop
+HTTP_SOURCES := http buffer transfer head form sink easy failure exchange \
+  client loop
 
 # Looked up when a compiler runs, not before: `make test` may install them first.
 # $(call flags,pkg-config's option,its names for the package,what if it knows none)
@@ -28,8 +29,9 @@ CURL_LIBS = $(call flags,--libs,libcurl,-lcurl)
 
 CFLAGS ?= -O2 -g
 WARNINGS ?= -Wall -Wextra -Wconversion -Wshadow
-COMPILE = $(CC) -std=c99 -pthread -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS) $(WARNINGS) \
-  -fPIC -fvisibility=hidden -MMD -MP $(LUA_CFLAGS)
+COMPILE = $(CC) -std=c99 -pthread -D_GNU_SOURCE \
+  -D_FILE_OFFSET_BITS=64 $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -fPIC \
+  -fvisibility=hidden -MMD -MP $(LUA_CFLAGS)
 
 ifeq ($(shell uname -s),Darwin)
 LINK = $(CC) -pthread $(CFLAGS) -bundle -undefined dynamic_lookup $(LDFLAGS)

@@ -9,6 +9,8 @@
 
 #define CLIENT_CLASS "maiagent.client"
 
+#define LARGEST_FILE 9007199254740992.0 /* 2^53, whole in every Lua */
+
 struct client {
   struct loop loop;
   struct live *live; /* NULL once closed */
@@ -51,6 +53,14 @@ static size_t bytes(lua_State *L, int t, const char *name, size_t standard) {
   return value < (double)(SIZE_MAX / 4) ? (size_t)value : SIZE_MAX / 4;
 }
 
+/* Files may be larger than memory. */
+static curl_off_t file_bytes(lua_State *L, int t, const char *name) {
+  double value = number(L, t, name, 0);
+  if (!(value <= LARGEST_FILE))
+    luaL_error(L, "%s: no size of a file", name);
+  return (curl_off_t)value;
+}
+
 static bool flag(lua_State *L, int t, const char *name, bool standard) {
   bool given = push_field(L, t, name) != LUA_TNIL;
   bool value = given ? lua_toboolean(L, -1) : standard;
@@ -88,6 +98,7 @@ static struct transfer_settings read_settings(lua_State *L, int t,
   s.compressed = flag(L, t, "compressed", false);
   s.idempotent = flag(L, t, "idempotent", is_idempotent(request->method));
   s.path = text(L, t, "path");
+  s.resume = file_bytes(L, t, "resume");
   s.ca_file = text(L, t, "ca_file");
   s.proxy = text(L, t, "proxy");
   s.user_agent = text(L, t, "user_agent");

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "head.h"
+
 #define EXCHANGE_CLASS "maiagent.exchange"
 #define LIVE_KEY "maiagent.live"
 
@@ -87,29 +89,10 @@ static int exchange_status(lua_State *L) {
 ** Headers
 */
 
-struct field {
-  const char *name, *value;
-  size_t name_length, value_length;
-};
-
-/* Steps from line to line; `at` begins as 0. */
-static bool next_field(const struct transfer *t, size_t *at, struct field *f) {
-  while (t->head_done && *at < t->head.length) {
-    const char *line = t->head.data + *at;
-    size_t length = strlen(line);
-    const char *colon = strchr(line, ':');
-    *at += length + 1;
-    if (!colon)
-      continue;
-    f->name = line;
-    f->name_length = (size_t)(colon - line);
-    f->value = colon + 1 + strspn(colon + 1, " \t");
-    f->value_length = length - (size_t)(f->value - line);
-    while (f->value_length > 0 && strchr(" \t", f->value[f->value_length - 1]))
-      f->value_length--;
-    return true;
-  }
-  return false;
+/* Steps from line to line of a head that is complete; `at` begins as 0. */
+static bool next_field(const struct transfer *t, size_t *at,
+                       struct head_field *f) {
+  return t->head_done && head_next(&t->head, at, f);
 }
 
 static void push_lower(lua_State *L, const char *text, size_t length) {
@@ -121,7 +104,7 @@ static void push_lower(lua_State *L, const char *text, size_t length) {
 }
 
 /* [-0, +0, e] Adds to the table on top; values of one name become a list. */
-static void add_field(lua_State *L, const struct field *f) {
+static void add_field(lua_State *L, const struct head_field *f) {
   push_lower(L, f->name, f->name_length);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3); /* headers, name, what is there */
@@ -157,7 +140,7 @@ static void join(lua_State *L) {
 ** joining pair by pair would take seconds. */
 static int exchange_headers(lua_State *L) {
   const struct transfer *t = &check(L)->transfer;
-  struct field f;
+  struct head_field f;
   size_t at = 0;
   lua_newtable(L);
   while (next_field(t, &at, &f))
@@ -181,7 +164,7 @@ static int exchange_header(lua_State *L) {
   size_t length, at = 0;
   const char *name = luaL_checklstring(L, 2, &length);
   bool found = false;
-  struct field f;
+  struct head_field f;
   luaL_Buffer joined;
   luaL_buffinit(L, &joined);
   while (next_field(t, &at, &f)) {
@@ -226,6 +209,23 @@ static int exchange_read(lua_State *L) {
   loop_look(&t->member, empty && !t->finished);
   transfer_resume(t);
   return 1;
+}
+
+/* keep(path) -> true | nil, message: what was received, whole, gets its final
+** name; until then, or until close, nobody else may write it. */
+static int exchange_keep(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  size_t length;
+  const char *path = luaL_checklstring(L, 2, &length);
+  luaL_argcheck(L, strlen(path) == length, 2, "contains a zero byte");
+  const char *wrong = transfer_keep(t, path);
+  if (!wrong) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s: %s", path, wrong);
+  return 2;
 }
 
 /*
@@ -280,13 +280,21 @@ static int exchange_redirect(lua_State *L) {
 */
 
 static const luaL_Reg methods[] = {
-    {"done", exchange_done},       {"failure", exchange_failure},
-    {"status", exchange_status},   {"headers", exchange_headers},
-    {"header", exchange_header},   {"body", exchange_body},
-    {"read", exchange_read},       {"sent", exchange_sent},
-    {"idle", exchange_idle},       {"progress", exchange_progress},
-    {"timings", exchange_timings}, {"redirect", exchange_redirect},
-    {"close", exchange_close},     {NULL, NULL},
+    {"done", exchange_done},
+    {"failure", exchange_failure},
+    {"status", exchange_status},
+    {"headers", exchange_headers},
+    {"header", exchange_header},
+    {"body", exchange_body},
+    {"read", exchange_read},
+    {"sent", exchange_sent},
+    {"idle", exchange_idle},
+    {"progress", exchange_progress},
+    {"timings", exchange_timings},
+    {"redirect", exchange_redirect},
+    {"keep", exchange_keep},
+    {"close", exchange_close},
+    {NULL, NULL},
 };
 
 void class_register(lua_State *L, const char *name, const luaL_Reg *functions,

@@ -2,25 +2,99 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GATHERED ((size_t)256 * 1024)
 
-bool sink_name(struct sink *sink, const char *path) {
+/* O_NONBLOCK: a named pipe that nobody reads is an error, not an endless wait.
+** To a plain file it means nothing. */
+#define FLAGS (O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+
+bool sink_name(struct sink *sink, const char *path, curl_off_t resume) {
+  sink->resume = resume;
   sink->path = strdup(path);
   return sink->path != NULL;
 }
 
-bool sink_open(struct sink *sink, struct failure *failure) {
-  buffer_init(&sink->gathered, GATHERED);
-  sink->fd = open(sink->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  sink->open = sink->fd >= 0;
-  if (!sink->open)
-    failure_file(failure, sink->path, errno);
-  return sink->open;
+static bool refuse(const struct sink *sink, const char *why,
+                   struct failure *failure) {
+  failure_set(failure, FAILURE_FILE, "%s: %s", sink->path, why);
+  return false;
 }
+
+/*
+** Opening
+*/
+
+/* Only a file that somebody else made can be somebody else's: on some mounts
+** even a new one shows another owner. */
+static bool open_file(struct sink *sink, bool fresh, struct failure *failure) {
+  struct stat now;
+  bool created = false;
+  sink->fd = -1;
+  if (fresh)
+    sink->fd = open(sink->path, FLAGS | O_CREAT | O_EXCL, 0600);
+  created = sink->fd >= 0;
+  if (!created && (!fresh || errno == EEXIST))
+    sink->fd = open(sink->path, FLAGS);
+  sink->open = sink->fd >= 0;
+  if (!sink->open && errno == ELOOP)
+    return refuse(sink, "is a symbolic link, which is not followed", failure);
+  if (!sink->open || fstat(sink->fd, &now) != 0) {
+    failure_file(failure, sink->path, errno);
+    return false;
+  }
+  if (!S_ISREG(now.st_mode))
+    return refuse(sink, "is not a regular file", failure);
+  if (!created && now.st_uid != geteuid())
+    return refuse(sink, "belongs to another user", failure);
+  return true;
+}
+
+/* Who had the lock before may have given the file its final name meanwhile:
+** then it is not ours to write. */
+static bool is_still_named(const struct sink *sink) {
+  struct stat ours, named;
+  return fstat(sink->fd, &ours) == 0 && lstat(sink->path, &named) == 0 &&
+         ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+/* A file system without locks is no reason not to download. */
+static bool lock(const struct sink *sink, struct failure *failure) {
+  bool taken = flock(sink->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (taken || !is_still_named(sink))
+    return refuse(sink, "is being written by another download", failure);
+  return true;
+}
+
+static bool set_position(const struct sink *sink, curl_off_t at,
+                         struct failure *failure) {
+  if (fchmod(sink->fd, 0600) != 0 || (at == 0 && ftruncate(sink->fd, 0) != 0)) {
+    failure_file(failure, sink->path, errno);
+    return false;
+  }
+  if ((curl_off_t)lseek(sink->fd, 0, SEEK_END) != at)
+    return refuse(sink, "is not as long as it was", failure);
+  return true;
+}
+
+bool sink_open(struct sink *sink, curl_off_t at, struct failure *failure) {
+  buffer_init(&sink->gathered, GATHERED);
+  if (open_file(sink, at == 0, failure) && lock(sink, failure) &&
+      set_position(sink, at, failure))
+    return true;
+  sink_close(sink);
+  return false;
+}
+
+/*
+** Writing
+*/
 
 static bool write_all(struct sink *sink, const char *bytes, size_t length,
                       struct failure *failure) {
@@ -55,18 +129,53 @@ bool sink_write(struct sink *sink, const char *bytes, size_t length,
           BUFFER_OK &&
       buffer_add(&sink->gathered, bytes, length) == BUFFER_OK)
     return true;
-  return write_all(sink, bytes, length, failure);
+  return flush(sink, failure) && write_all(sink, bytes, length, failure);
 }
 
-/* Some file systems tell only at the end that there was no room. */
-void sink_close(struct sink *sink, struct failure *failure) {
-  if (!sink->open)
+/*
+** The end
+*/
+
+/* What a new file of this process would get. The mask can only be read by
+** setting it; meanwhile the strictest one can do no harm. */
+static mode_t usual_mode(void) {
+  mode_t mask = umask(077);
+  umask(mask);
+  return 0666 & ~mask;
+}
+
+/* Some file systems tell only at closing that there was no room. Closing a
+** duplicate makes them tell while the lock is held. */
+static bool is_stored(const struct sink *sink) {
+  int twin = fcntl(sink->fd, F_DUPFD_CLOEXEC, 0);
+  return twin < 0 || close(twin) == 0 || errno == EINTR;
+}
+
+void sink_finish(struct sink *sink, struct failure *failure) {
+  if (!sink->open || sink->whole)
     return;
-  if (failure->kind == FAILURE_NONE)
-    flush(sink, failure);
-  if (close(sink->fd) != 0 && errno != EINTR)
-    failure_file(failure, sink->path, errno);
-  sink->open = false;
+  bool stored = flush(sink, failure);
+  if (stored && failure->kind == FAILURE_NONE) {
+    if (fchmod(sink->fd, usual_mode()) != 0 || !is_stored(sink))
+      failure_file(failure, sink->path, errno);
+  }
+  buffer_free(&sink->gathered);
+  sink->whole = failure->kind == FAILURE_NONE;
+  if (!sink->whole)
+    sink_close(sink);
+}
+
+int sink_keep(struct sink *sink, const char *path) {
+  int error = rename(sink->path, path) == 0 ? 0 : errno;
+  if (error == 0)
+    sink_close(sink);
+  return error;
+}
+
+void sink_close(struct sink *sink) {
+  if (sink->open)
+    close(sink->fd);
+  sink->open = sink->whole = false;
   buffer_free(&sink->gathered);
 }
 

@@ -1,12 +1,11 @@
 #include "transfer.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "easy.h"
+#include "head.h"
 
 /* A Content-Length is the server's word: beyond this the buffer grows with
 ** what really comes. */
@@ -15,6 +14,8 @@
 /* Seconds. What is longer, infinity too, would not fit into libcurl's numbers
 ** and end at once. */
 #define LONGEST_CONNECT 1e6
+
+#define PARTIAL_CONTENT 206
 
 #define OUT_OF_MEMORY "not enough memory"
 
@@ -56,12 +57,24 @@ static void presize(struct transfer *t) {
     (void)buffer_reserve(&t->reply, (size_t)length);
 }
 
+/* A part of the file is taken only where it is all that is missing. */
+static bool open_sink(struct transfer *t) {
+  curl_off_t resume = t->sink.resume;
+  if (t->status != PARTIAL_CONTENT)
+    return sink_open(&t->sink, 0, &t->failure);
+  if (resume > 0 && head_rest(&t->head) == resume)
+    return sink_open(&t->sink, resume, &t->failure);
+  failure_set(&t->failure, FAILURE_DECODE,
+              "%s answered with another part than the one asked for", t->host);
+  return false;
+}
+
 static bool finish_head(struct transfer *t) {
   t->head_done = true;
   if (t->stream)
     loop_news(&t->member);
   if (t->sink.path && is_success(t->status))
-    return sink_open(&t->sink, &t->failure);
+    return open_sink(t);
   presize(t);
   return true;
 }
@@ -219,7 +232,7 @@ static void finish(struct transfer *t) {
   if (t->started && !t->finished)
     (*t->under_way)--;
   t->finished = true;
-  sink_close(&t->sink, &t->failure);
+  sink_finish(&t->sink, &t->failure);
   curl_slist_free_all(t->headers);
   t->headers = NULL;
   form_free(&t->form);
@@ -242,6 +255,14 @@ static void settle(struct transfer *t, CURLcode code) {
     copy_redirect(t);
 }
 
+/* The parent goes on writing into the file. */
+static void settle_in_child(struct transfer *t) {
+  sink_close(&t->sink);
+  failure_set(&t->failure, FAILURE_CANCELLED,
+              "this process was forked from the one that waits for %s",
+              t->host);
+}
+
 static bool on_end(struct loop_member *member, enum loop_end how,
                    CURLcode code) {
   struct transfer *t = (struct transfer *)member;
@@ -252,9 +273,7 @@ static bool on_end(struct loop_member *member, enum loop_end how,
   else if (how == LOOP_CLOSED)
     failure_set(&t->failure, FAILURE_CANCELLED, "the client was closed");
   else
-    failure_set(&t->failure, FAILURE_CANCELLED,
-                "this process was forked from the one that waits for %s",
-                t->host);
+    settle_in_child(t);
   finish(t);
   return false;
 }
@@ -263,35 +282,8 @@ static bool on_end(struct loop_member *member, enum loop_end how,
 ** The start
 */
 
-static bool add_header(struct transfer *t, const char *line) {
-  struct curl_slist *longer = curl_slist_append(t->headers, line);
-  if (longer)
-    t->headers = longer;
-  return longer != NULL;
-}
-
-/* To libcurl "Name:" means to leave it out, and "Name;" that it is empty. */
-static bool add_request_header(struct transfer *t, const char *line) {
-  const char *colon = strchr(line, ':');
-  if (!colon || colon[1 + strspn(colon + 1, " \t")] != '\0')
-    return add_header(t, line);
-  char name[256];
-  snprintf(name, sizeof name, "%.*s;", (int)(colon - line), line);
-  return add_header(t, name);
-}
-
 static bool set_headers(struct transfer *t) {
-  const struct buffer *lines = &t->request->headers;
-  bool typed = t->request->parts != NULL;
-  size_t at = 0;
-  while (at < lines->length) {
-    const char *line = lines->data + at;
-    typed = typed || strncasecmp(line, "Content-Type:", 13) == 0;
-    if (!add_request_header(t, line))
-      return false;
-    at += strlen(line) + 1;
-  }
-  if (!add_header(t, "Expect:") || (!typed && !add_header(t, "Content-Type:")))
+  if (!head_list(&t->headers, t->request))
     return false;
   curl_easy_setopt(t->member.easy, CURLOPT_HTTPHEADER, t->headers);
   return true;
@@ -382,7 +374,7 @@ static bool keep_settings(struct transfer *t,
   if (!settings->path)
     return true;
   easy_large_buffers(t->member.easy);
-  return sink_name(&t->sink, settings->path);
+  return sink_name(&t->sink, settings->path, settings->resume);
 }
 
 static bool prepare(struct transfer *t, struct loop *loop,
@@ -432,6 +424,7 @@ bool transfer_start(struct transfer *t, struct loop *loop,
 static void release_reply(struct transfer *t) {
   buffer_free(&t->head);
   buffer_free(&t->reply);
+  sink_close(&t->sink);
   sink_free(&t->sink);
   free(t->redirect);
   t->redirect = NULL;
@@ -446,6 +439,13 @@ void transfer_close(struct transfer *t) {
     failure_set(&t->failure, FAILURE_CANCELLED, "the request was cancelled");
   finish(t);
   release_reply(t);
+}
+
+const char *transfer_keep(struct transfer *t, const char *path) {
+  if (!t->sink.whole)
+    return "there is no whole file to move there";
+  int error = sink_keep(&t->sink, path);
+  return error == 0 ? NULL : strerror(error);
 }
 
 int transfer_status(const struct transfer *t) {

@@ -28,6 +28,7 @@ struct transfer_settings {
   bool compressed;     /* compressed replies are asked for */
   bool idempotent;     /* may be sent again without asking */
   const char *path;    /* where the body of a 2xx reply goes, or NULL */
+  curl_off_t resume;   /* bytes of it that are there already */
   const char *ca_file; /* the only certificates to trust, or NULL */
   const char *proxy;   /* NULL: as the environment says, "": none */
   const char *user_agent;
@@ -78,6 +79,10 @@ bool transfer_start(struct transfer *t, struct loop *loop,
 /* Stops what is under way (it has failed as cancelled then) and releases
 ** everything but the verdict; may run twice, or on one that never started. */
 void transfer_close(struct transfer *t);
+
+/* Gives the file that took the whole body its final name; NULL or what is
+** wrong. */
+const char *transfer_keep(struct transfer *t, const char *path);
 
 /* The status of the final reply once its headers are complete, else 0. */
 int transfer_status(const struct transfer *t);

@@ -280,6 +280,8 @@ describe("a request", function()
       { { reply_limit = -1 }, "reply_limit: must not be negative" },
       { { connect = 0 / 0 }, "connect: must not be negative" },
       { { path = 1 }, "path: string expected" },
+      { { resume = -1 }, "resume: must not be negative" },
+      { { resume = 1e300 }, "resume: no size of a file" },
       { { ca_file = "a\0b" }, "ca_file: contains a zero byte" },
     }
     for _, row in ipairs(rows_of_misuse) do
@@ -418,11 +420,203 @@ describe("a body that goes into a file", function()
     assert.equal(path .. ": No such file or directory", message)
   end)
 
-  it("fails where there is no room", function()
-    local x = exchange(reply("text"), "GET", nil, { path = "/dev/full" })
+  it("fails where there is no room, and keeps what came before", function()
+    local path = temporary()
+    local script = temporary([[
+      local core, http = require("maiagent.core"), require("maiagent.http")
+      local raw_server = require("tests.support.raw_server")
+      local server = raw_server.start(raw_server.reply(("x"):rep(2 ^ 20)))
+      local client = http.client()
+      local request = assert(core.request("GET", server.url))
+      local x = assert(client:start(request, { path = arg[1] }))
+      raw_server.run(client, x, server)
+      print(x:failure())
+    ]])
+    -- A limit instead of a full disk; without its signal it is an error.
+    local pipe = assert(io.popen("trap '' XFSZ; ulimit -f 4; "
+      .. child.command({}, script, { path }) .. " 2>&1"))
+    local output = pipe:read("*a")
+    pipe:close()
+    assert.equal("file\t" .. path .. ": File too large\t23\n", output)
+    assert.matches("^x+$", content_of(path))
+  end)
+
+  -- The permissions and the size, as a shell sees them.
+  local function seen(path)
+    return child.output_of("stat -c '%a %s' " .. child.quoted(path))
+  end
+
+  local function in_folder(use)
+    local folder = child.folder()
+    local path = folder .. "/file.part"
+    local ok, problem = pcall(use, path, folder)
+    child.output_of("rm -rf " .. child.quoted(folder))
+    assert(ok, problem)
+  end
+
+  it("is nobody else's to read until it is whole", function()
+    in_folder(function(path)
+      local server = serve(function(connection)
+        connection:send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nte")
+      end)
+      local x = start(server, "GET", nil, { path = path })
+      run(client, function() return x:status() end, server)
+      assert.matches("^600 ", seen(path))
+      server.connections[1]:send("xt")
+      run(client, x, server)
+      assert.is_nil(x:failure())
+      local plain = path .. ".plain"
+      assert(io.open(plain, "w")):close()
+      assert.equal(seen(plain):match("^%d+") .. " 4", seen(path))
+    end)
+  end)
+
+  local function fails(path, expected, settings)
+    settings = settings or {}
+    settings.path = path
+    local x = exchange(reply("text"), "GET", nil, settings)
     local kind, message = x:failure()
     assert.equal("file", kind)
-    assert.equal("/dev/full: No space left on device", message)
+    assert.equal(path .. ": " .. expected, message)
+  end
+
+  local function shell(command, path)
+    return child.output_of(command .. " " .. child.quoted(path))
+  end
+
+  local refused = {
+    { "a symbolic link", "ln -s target",
+      "is a symbolic link, which is not followed" },
+    { "a named pipe", "mkfifo", "No such device or address" },
+    { "a folder", "mkdir", "Is a directory" },
+  }
+  for _, row in ipairs(refused) do
+    it("does not go into " .. row[1], function()
+      in_folder(function(path, folder)
+        shell(row[2], path)
+        fails(path, row[3])
+        assert.is_nil(io.open(folder .. "/target"))
+      end)
+    end)
+  end
+
+  it("does not go into a device", function()
+    fails("/dev/null", "is not a regular file")
+  end)
+
+  it("does not go into another user's file", function()
+    in_folder(function(path)
+      assert(io.open(path, "w")):close()
+      local is_root = child.output_of("id -u") == "0"
+      shell("chown 12345 2>/dev/null", path)
+      if is_root then -- nobody else can give a file away
+        fails(path, "belongs to another user")
+      else
+        assert.equal("", content_of(path))
+      end
+    end)
+  end)
+
+  it("goes into a file that only one writes", function()
+    in_folder(function(path)
+      local server = serve(function(connection)
+        connection:send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nte")
+      end)
+      local x = start(server, "GET", nil, { path = path })
+      run(client, function() return x:status() end, server)
+      fails(path, "is being written by another download")
+      server.connections[1]:send("xt")
+      run(client, x, server)
+      assert.is_nil(x:failure())
+      assert.equal("text", content_of(path))
+    end)
+  end)
+
+  it("is locked until it has its final name", function()
+    in_folder(function(path, folder)
+      local final = folder .. "/file"
+      local x = exchange(reply("whole"), "GET", nil, { path = path })
+      fails(path, "is being written by another download")
+      assert.is_true(x:keep(final))
+      assert.equal("whole", content_of(final))
+      assert.is_nil(io.open(path))
+      assert.same({ nil, final .. ": there is no whole file to move there" },
+        { x:keep(final) })
+      local again = exchange(reply("again"), "GET", nil, { path = path })
+      again:close()
+      again = exchange(reply("third"), "GET", nil, { path = path })
+      shell("mkdir", folder .. "/folder")
+      assert.same({ nil, folder .. "/folder: Is a directory" },
+        { again:keep(folder .. "/folder") })
+      assert.equal("third", content_of(path))
+      assert.is_true(again:keep(final))
+      assert.equal("third", content_of(final))
+    end)
+  end)
+
+  it("stays on disk as far as it came", function()
+    in_folder(function(path)
+      local x = exchange(function(connection)
+        connection:send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+        connection:close()
+      end, "GET", nil, { path = path })
+      assert.equal("connection", (x:failure()))
+      assert.equal("600 5", seen(path))
+      assert.is_nil(x:keep(path .. ".final"))
+      assert.equal("12345", content_of(path))
+    end)
+  end)
+
+  local function partly(range)
+    return reply("6789", 206, range and "Content-Range: " .. range .. "\r\n")
+  end
+  local function another(server)
+    return "decode", server.host
+      .. " answered with another part than the one asked for"
+  end
+  local resumed = {
+    { "the rest", partly("bytes 5-8/9"), "123456789" },
+    { "the rest of an unknown whole", partly("bytes 5-8/*"), "123456789" },
+    { "the whole", reply("new"), "new" },
+    { "a part that begins elsewhere", partly("bytes 4-7/9"), nil, another },
+    { "a part that ends too early", partly("bytes 5-8/10"), nil, another },
+    { "no word of which part it is", partly(), nil, another },
+    { "a range that is none", partly("bytes 5-x/9"), nil, another },
+    { "a refusal", reply("no", 416), "12345" },
+  }
+  for _, row in ipairs(resumed) do
+    it("is resumed with " .. row[1], function()
+      local path = temporary("12345")
+      local x, server = exchange(row[2], "GET", nil,
+        { path = path, resume = 5 })
+      local kind, message = x:failure()
+      if row[4] then
+        assert.same({ row[4](server) }, { kind, message })
+      else
+        assert.is_nil(kind)
+      end
+      assert.equal(row[3] or "12345", content_of(path))
+    end)
+  end
+
+  it("is not resumed where the file is not as it was", function()
+    for _, content in ipairs({ "1234", "123456", "" }) do
+      local path = temporary(content)
+      local x = exchange(partly("bytes 5-8/9"), "GET", nil,
+        { path = path, resume = 5 })
+      assert.same({ "file", path .. ": is not as long as it was", 23 },
+        { x:failure() })
+      assert.equal(content, content_of(path))
+    end
+  end)
+
+  it("is no part where the whole was asked for", function()
+    local path = temporary("12345")
+    local x, server = exchange(partly("bytes 0-3/4"), "GET", nil,
+      { path = path })
+    local kind, message = x:failure()
+    assert.same({ another(server) }, { kind, message })
+    assert.equal("12345", content_of(path))
   end)
 end)
 

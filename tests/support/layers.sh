@@ -26,12 +26,13 @@ must_not_include() { # header's ending, file...
   done
 }
 
-must_not_include /lua.h json_text buffer url transfer form sink easy failure loop
+must_not_include /lua.h json_text buffer url transfer head form sink easy \
+  failure loop
 must_not_include /curl.h json_text json_decode json_encode
 must_not_include /curl.h core buffer url json operations query request
 must_not_include /cJSON.h json_text
-must_not_include /cJSON.h buffer url query http transfer form sink easy failure \
-  exchange client loop
+must_not_include /cJSON.h buffer url query http transfer head form sink easy \
+  failure exchange client loop
 
 # All waiting is done in Lua frames, so nothing in C may run a user's code:
 # no call, no yield, no API function that may run a metamethod.

@@ -1,0 +1,107 @@
+#include "head.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/*
+** Of a request
+*/
+
+static bool add(struct curl_slist **list, const char *line) {
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  if (longer)
+    *list = longer;
+  return longer != NULL;
+}
+
+/* To libcurl "Name:" means to leave it out, and "Name;" that it is empty. */
+static bool add_line(struct curl_slist **list, const char *line) {
+  const char *colon = strchr(line, ':');
+  if (!colon || colon[1 + strspn(colon + 1, " \t")] != '\0')
+    return add(list, line);
+  char name[256];
+  snprintf(name, sizeof name, "%.*s;", (int)(colon - line), line);
+  return add(list, name);
+}
+
+bool head_list(struct curl_slist **list, const struct request *request) {
+  const struct buffer *lines = &request->headers;
+  bool typed = request->parts != NULL;
+  size_t at = 0;
+  while (at < lines->length) {
+    const char *line = lines->data + at;
+    typed = typed || strncasecmp(line, "Content-Type:", 13) == 0;
+    if (!add_line(list, line))
+      return false;
+    at += strlen(line) + 1;
+  }
+  return add(list, "Expect:") && (typed || add(list, "Content-Type:"));
+}
+
+/*
+** Of a reply
+*/
+
+bool head_next(const struct buffer *lines, size_t *at, struct head_field *f) {
+  while (*at < lines->length) {
+    const char *line = lines->data + *at;
+    size_t length = strlen(line);
+    const char *colon = strchr(line, ':');
+    *at += length + 1;
+    if (!colon)
+      continue;
+    f->name = line;
+    f->name_length = (size_t)(colon - line);
+    f->value = colon + 1 + strspn(colon + 1, " \t");
+    f->value_length = length - (size_t)(f->value - line);
+    while (f->value_length > 0 && strchr(" \t", f->value[f->value_length - 1]))
+      f->value_length--;
+    return true;
+  }
+  return false;
+}
+
+/* A number of decimal digits alone; `end` is moved behind it. */
+static bool number(const char **end, curl_off_t *value) {
+  char *behind = NULL;
+  if (!isdigit((unsigned char)**end))
+    return false;
+  errno = 0;
+  *value = (curl_off_t)strtoll(*end, &behind, 10);
+  *end = behind;
+  return errno == 0;
+}
+
+static bool skip(const char **at, const char *text) {
+  size_t length = strlen(text);
+  bool same = strncasecmp(*at, text, length) == 0;
+  if (same)
+    *at += length;
+  return same;
+}
+
+/* "bytes FIRST-LAST/TOTAL" (RFC 9110, 14.4); the total may be "*". */
+static curl_off_t first_of(const char *range) {
+  curl_off_t first, last, total;
+  if (!skip(&range, "bytes ") || !number(&range, &first) ||
+      !skip(&range, "-") || !number(&range, &last) || !skip(&range, "/"))
+    return -1;
+  if (!skip(&range, "*") && !(number(&range, &total) && last == total - 1))
+    return -1;
+  return first;
+}
+
+curl_off_t head_rest(const struct buffer *lines) {
+  static const char name[] = "Content-Range";
+  struct head_field f;
+  size_t at = 0;
+  while (head_next(lines, &at, &f))
+    if (f.name_length == sizeof name - 1 &&
+        strncasecmp(f.name, name, f.name_length) == 0)
+      return first_of(f.value);
+  return -1;
+}

@@ -1,0 +1,36 @@
+/*
+** The header lines of a request, as libcurl wants them, and those of a reply,
+** as it came. No Lua.
+*/
+#ifndef MAIAGENT_HEAD_H
+#define MAIAGENT_HEAD_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "buffer.h"
+#include "request.h"
+
+#pragma GCC visibility push(hidden)
+
+/* One field of a reply; neither text ends with a NUL. */
+struct head_field {
+  const char *name, *value;
+  size_t name_length, value_length;
+};
+
+/* Adds the lines that `request` goes out with to `list`, which is the caller's
+** to free even then; false when out of memory. */
+bool head_list(struct curl_slist **list, const struct request *request);
+
+/* Steps through the lines of a reply, each ended by a NUL; `at` begins as 0.
+** False: there is no further one. */
+bool head_next(const struct buffer *lines, size_t *at, struct head_field *f);
+
+/* The first byte that a reply of status 206 carries if it carries all from
+** there to the end, else -1. */
+curl_off_t head_rest(const struct buffer *lines);
+
+#pragma GCC visibility pop
+
+#endif
