@@ -47,6 +47,7 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # nothing but the error objects.
 order='errors
 pages poll retry upload download stream
+folder journal plan
 host tasks
 options wait
 gather
@@ -56,7 +57,7 @@ files
 resources
 client
 init'
-leaves=' errors pages poll retry upload download stream '
+leaves=' errors pages poll retry upload download stream folder journal plan '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files
