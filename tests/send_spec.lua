@@ -466,3 +466,144 @@ describe("an api_key function", function()
     assert(client.chatbots:list())
   end)
 end)
+
+local function under_way()
+  return select(2, require("maiagent.http").live())
+end
+
+local STOP = setmetatable({}, { __tostring = function() return "stop" end })
+
+local function stop()
+  error(STOP)
+end
+
+-- name, options of the client, options of the call, fault
+local RAISING = {
+  { "on_progress", {}, { on_progress = stop }, { kind = "hang" } },
+  { "on_progress at the end", {}, { on_progress = function(_, total)
+    if total > 0 then
+      stop()
+    end
+  end } },
+  { "on_event of a request", { on_event = stop } },
+  { "on_event of a response", { on_event = function(event)
+    return event.type == "response" and stop()
+  end } },
+  { "on_event of a retry", { on_event = function(event)
+    return event.type == "retry" and stop()
+  end }, nil, { kind = "status", status = 429 } },
+  { "on_retry", { on_retry = stop }, nil, { kind = "status", status = 429 } },
+}
+
+describe("what a callback raises", function()
+  after_each(service.check)
+
+  for _, row in ipairs(RAISING) do
+    local name, client_options, options, fault = unpack(row, 1, 4)
+
+    it("is raised unchanged and ends the call: " .. name, function()
+      local server = service.start()
+      local client = service.client(server, client_options)
+      if fault then
+        server:fault(fault)
+      end
+      local ok, err = pcall(client.chatbots.create, client.chatbots,
+        { name = "x" }, options)
+      assert.is_false(ok)
+      assert.equal(STOP, err)
+      assert.equal(0, under_way())
+    end)
+
+    it("comes out of step where a task called: " .. name, function()
+      local server = service.start()
+      local client = service.client(server, client_options)
+      if fault then
+        server:fault(fault)
+      end
+      local caught
+      client:go(function()
+        client.chatbots:create({ name = "x" }, options)
+      end)
+      local deadline = now() + 5
+      while not caught do
+        assert.is_true(now() < deadline)
+        local ok, err = pcall(client.step, client)
+        caught = not ok and err
+        server:step(0.002, client)
+      end
+      assert.equal(STOP, caught)
+      assert.equal(0, under_way())
+    end)
+  end
+
+  it("ends the call where the wait hook raises", function()
+    local server = service.start()
+    server:fault({ kind = "hang" })
+    local client = service.client(server, { wait = stop })
+    local ok, err = pcall(client.chatbots.list, client.chatbots)
+    assert.is_false(ok)
+    assert.equal(STOP, err)
+    assert.equal(0, under_way())
+  end)
+
+  it("keeps its position", function()
+    local server = service.start()
+    local client = service.client(server)
+    server:fault({ kind = "hang" })
+    local line = debug.getinfo(1, "l").currentline + 2
+    local ok, err = pcall(client.chatbots.list, client.chatbots, nil, {
+      on_progress = function() error("too slow") end,
+    })
+    assert.is_false(ok)
+    assert.truthy(err:find("send_spec.lua:" .. line .. ": too slow", 1, true),
+      err)
+  end)
+end)
+
+describe("on_progress", function()
+  after_each(service.check)
+
+  it("may yield in a coroutine with a hook that yields, on every VM",
+    function()
+      local server = service.start()
+      local client = service.client(server, { wait = function()
+        coroutine.yield("hook")
+      end })
+      local seen = {}
+      local thread = coroutine.create(function()
+        return client.embedding_models:list(nil, { on_progress = function()
+          seen[coroutine.yield("progress")] = true
+        end })
+      end)
+      local models
+      repeat
+        local ok, value = coroutine.resume(thread, "resumed")
+        assert(ok, value)
+        models = value
+        server:step(0.002, client)
+      until coroutine.status(thread) == "dead"
+      assert.truthy(models[1].id)
+      assert.same({ resumed = true }, seen)
+    end)
+
+  it("may yield in a task, on every VM", function()
+    local server = service.start()
+    local client = service.client(server)
+    local models, yields = nil, 0
+    client:go(function()
+      models = assert(client.embedding_models:list(nil, {
+        on_progress = function()
+          yields = yields + 1
+          coroutine.yield()
+        end,
+      }))
+    end)
+    local deadline = now() + 5
+    while client:step() do
+      assert.is_true(now() < deadline)
+      server:step(0.002, client)
+    end
+    assert.truthy(models[1].id)
+    assert.is_true(yields > 0)
+  end)
+end)

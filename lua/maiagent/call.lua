@@ -83,6 +83,9 @@ end
 
 local function transport(state, request, options, more)
   local settings = state.settings
+  -- What a reader gave is gone: it cannot be given again.
+  local max_retries = more.feed and 0
+    or options.max_retries or settings.max_retries
   local timeout = more.file and settings.file_timeout or settings.timeout
   return {
     operation = more.operation,
@@ -90,7 +93,7 @@ local function transport(state, request, options, more)
     timeout = options.timeout
       and options_of.merged(timeout, options.timeout) or timeout,
     policy = {
-      max_retries = options.max_retries or settings.max_retries,
+      max_retries = max_retries,
       random = state.random,
       repeatable = more.repeatable,
     },
@@ -101,6 +104,7 @@ local function transport(state, request, options, more)
     on_retry = settings.on_retry,
     on_progress = options.on_progress,
     progress = more.progress,
+    feed = more.feed,
   }
 end
 
@@ -207,20 +211,22 @@ local function collect(state, pending, reply)
   return READ[reply](state, pending, exchange, response)
 end
 
--- What stands in the place of params where the body or the answer is a file.
+-- What stands in the place of params where the body or the answer is a file:
+-- params, more (save_as, feed), or nil, nil, error.
 local function file_arguments(row, given)
   if row.body == "form" then
     local from, err = upload.source(given)
     if not from then
       return nil, nil, err
     end
-    return { upload.file_part(row.part, from, FILE_TYPE) }
+    local part = upload.file_part(row.part, from, FILE_TYPE)
+    return { part }, { feed = from.feed }
   end
   if given ~= nil and (type(given) ~= "string" or given == "") then
     errors.misuse(row.operation .. ": path must be a file name, got "
       .. type(given))
   end
-  return nil, given
+  return nil, { save_as = given }
 end
 
 -- A POST that leaves nothing behind: a second presigned URL harms nobody.
@@ -280,11 +286,11 @@ local function begin(state, row, ids, params, given)
   if GUARDS[row.operation] then
     GUARDS[row.operation](row, params, options)
   end
-  local save_as
+  local found = {}
   local is_file = row.body == "form" or row.reply == "file"
   if is_file then
     local err
-    params, save_as, err = file_arguments(row, params)
+    params, found, err = file_arguments(row, params)
     if err then
       return nil, err
     end
@@ -295,10 +301,11 @@ local function begin(state, row, ids, params, given)
     reply = row.reply,
     file = is_file,
     repeatable = REPEATABLE[row.operation],
-    settings = save_as and { path = download.partial(save_as) },
+    feed = found.feed,
+    settings = found.save_as and { path = download.partial(found.save_as) },
     progress = row.reply == "file" and "received" or "sent",
   })
-  pending.save_as = save_as
+  pending.save_as = found.save_as
   return pending
 end
 
@@ -317,9 +324,11 @@ end
 -- @tparam table options of the call, checked
 -- @tparam string url and
 -- @tparam table parts as core.request takes them
+-- @tparam function|nil feed gives the bytes of the part that has feed = true,
+--   as `send` takes it
 -- @treturn table|nil pending
 -- @treturn table|nil error
-local function store(state, options, url, parts)
+local function store(state, options, url, parts, feed)
   local refused = options_of.refused_scheme(url, state.settings.allow_http)
   if refused then
     return nil, errors.new({ kind = "http", message = "storage: " .. refused })
@@ -332,7 +341,8 @@ local function store(state, options, url, parts)
   return send.start(state.hub, request, transport(state, request, options, {
     operation = "storage",
     file = true,
-    repeatable = true, -- the same bytes under the same key
+    repeatable = not feed, -- the same bytes under the same key
+    feed = feed,
     secret = select(2, state.settings.authorization()),
     progress = "sent",
   }))

@@ -3,6 +3,8 @@
 
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local protect = require("maiagent.protect")
+local response = require("maiagent.response")
 local retry = require("maiagent.retry")
 local wait = require("maiagent.wait")
 
@@ -13,50 +15,37 @@ local PROGRESS_INTERVAL = 0.1 -- seconds between two looks at the counters
 
 local IDEMPOTENT = { GET = true, HEAD = true, PUT = true, DELETE = true }
 
--- A response reads its headers and timings from the exchange only when it is
--- asked for them: most calls never ask.
-local Response = { __name = "maiagent.response" }
-
-local Headers = { __name = "maiagent.headers" }
-
-function Headers.__index(headers, name)
-  if type(name) == "string" then
-    return rawget(headers, name:lower())
-  end
-end
-
-local LAZY = {
-  headers = function(exchange)
-    return setmetatable(exchange:headers(), Headers)
-  end,
-  timings = function(exchange)
-    return exchange:timings()
-  end,
-  request_id = function(exchange)
-    return exchange:header("x-request-id")
-      or exchange:header("x-amzn-requestid")
-      or exchange:header("x-amz-request-id")
-      or exchange:header("cf-ray")
-  end,
-}
-
-function Response.__index(response, name)
-  local read = LAZY[name]
-  if not read then
-    return nil
-  end
-  local value = read(response.exchange)
-  rawset(response, name, value)
-  return value
-end
-
-function Response.__tostring(response)
-  return "maiagent.response: " .. response.status
-end
-
 local Pending = { __name = "maiagent.pending" }
 local methods = {}
 Pending.__index = methods
+
+local function see_end(pending)
+  local sink = pending.call.sink
+  if sink and pending.exchange then
+    sink:leave(pending.exchange, pending.head_seen)
+  end
+end
+
+-- Ends an exchange that will not be what the call gives.
+local function leave(pending)
+  see_end(pending)
+  if pending.exchange then
+    pending.exchange:close()
+  end
+end
+
+-- Nothing is left running by what raises: a callback, a wait hook, Ctrl-C.
+local function settle(pending, ok, ...)
+  if not ok then
+    pending:cancel()
+    error((...), 0)
+  end
+  return ...
+end
+
+local function callback(pending, fn, ...)
+  return settle(pending, protect.call(fn, ...))
+end
 
 local function emit(pending, event)
   local on_event = pending.call.on_event
@@ -67,11 +56,12 @@ local function emit(pending, event)
   event.method = pending.request:method()
   event.path = pending.call.path
   event.attempt = pending.attempts
-  on_event(event)
+  callback(pending, on_event, event)
 end
 
 local function begin(pending)
   pending.attempts = pending.attempts + 1
+  pending.head_seen = false
   local native = wait.handle(pending.hub)
   if not native then
     pending.exchange = nil
@@ -102,7 +92,8 @@ end
 -- The subject that `wait` asks: done when the exchange is, or when the call's
 -- idle limit is over.
 function methods:done()
-  if self.exchange:done() then
+  local exchange = self.exchange
+  if exchange:done() or (self.call.feed and exchange:hungry()) then
     return true
   end
   local left = self.call.timeout.idle - idle_time(self)
@@ -114,14 +105,14 @@ end
 
 local function report_progress(pending)
   local sent, send_total, received, total = pending.exchange:progress()
-  local on_progress = pending.call.on_progress
-  local goes_on
-  if pending.call.progress == "received" then
-    goes_on = on_progress(received, total)
-  else
-    goes_on = on_progress(sent, send_total)
+  local call, done, of = pending.call, sent, send_total
+  if call.progress == "received" then
+    done, of = received, total
   end
-  if goes_on == false then
+  if call.sink then
+    done, of = call.sink:progress(pending.exchange, done, of)
+  end
+  if callback(pending, call.on_progress, done, of) == false then
     return { kind = "cancelled", message = "on_progress returned false" }
   end
 end
@@ -138,18 +129,60 @@ local function overdue(pending)
   end
 end
 
+local function unreadable(message)
+  return { kind = "file", message = "reader: " .. message }
+end
+
+-- The time that a reader takes is not one in which the line was idle.
+local function feed(pending)
+  local exchange, problem = pending.exchange, nil
+  while not problem and not exchange:done() and exchange:hungry() do
+    local bytes, message = callback(pending, pending.call.feed)
+    pending.watched_since = now()
+    if bytes == nil and message ~= nil then
+      return unreadable(tostring(message))
+    elseif bytes ~= nil and type(bytes) ~= "string" then
+      return unreadable("a string or nil expected, got " .. type(bytes))
+    elseif not exchange:done() then
+      exchange:feed(bytes)
+    end
+    problem = overdue(pending)
+  end
+  return problem
+end
+
+local function see_head(pending)
+  local sink = pending.call.sink
+  if sink and not pending.head_seen and pending.exchange:status() then
+    pending.head_seen = true
+    sink:head(pending.exchange)
+  end
+end
+
+-- What is to be done between two waits, and when again at the latest.
+local function attend(pending)
+  local call, problem = pending.call, nil
+  see_head(pending)
+  if call.on_progress then
+    problem = report_progress(pending)
+  end
+  if call.feed and not problem then
+    problem = feed(pending)
+  end
+  if call.on_progress or (call.sink and not pending.head_seen) then
+    return problem, math.min(pending.deadline, now() + PROGRESS_INTERVAL)
+  end
+  return problem, pending.deadline
+end
+
 local function await(pending)
-  local exchange, on_progress = pending.exchange, pending.call.on_progress
+  local exchange = pending.exchange
   wait.watch(pending.hub, exchange)
   pending.watched_since = now()
-  local problem
+  local problem, until_when
   while not exchange:done() and not problem do
-    local until_when = pending.deadline
-    if on_progress then
-      until_when = math.min(until_when, now() + PROGRESS_INTERVAL)
-      problem = report_progress(pending)
-    end
-    if not problem then
+    problem, until_when = attend(pending)
+    if not problem and not exchange:done() then
       wait.pause(pending.hub, pending, until_when)
       problem = not exchange:done() and overdue(pending) or nil
     end
@@ -157,8 +190,8 @@ local function await(pending)
   wait.watch(pending.hub, nil)
   if problem then
     problem.sent = exchange:sent()
-    exchange:close()
-  elseif on_progress then
+    leave(pending)
+  elseif pending.call.on_progress then
     report_progress(pending)
   end
   return problem
@@ -209,7 +242,7 @@ local function announce_retry(pending, delay, outcome)
     operation = pending.call.operation,
   }
   if pending.call.on_retry then
-    pending.call.on_retry(info)
+    callback(pending, pending.call.on_retry, info)
   end
   if pending.call.on_event then
     emit(pending, {
@@ -244,13 +277,22 @@ local function redirected(pending, outcome)
     outcome.problem = "more than " .. LONGEST_REDIRECTS .. " redirects"
     return false
   end
-  local request = follow(target)
+  local request, refused = follow(target, pending.request:url())
   if not request then
+    outcome.refused = refused
     return false
   end
   pending.redirects = pending.redirects + 1
   pending.request = request
   return true
+end
+
+-- A sink may hold more now, and asks for the rest.
+local function renew(pending)
+  local sink = pending.call.sink
+  if sink then
+    pending.request = sink:request(pending.request:url())
+  end
 end
 
 local function again(pending, outcome)
@@ -260,12 +302,24 @@ local function again(pending, outcome)
   if not delay or now() + delay >= pending.deadline then
     return false
   end
-  if pending.exchange then
-    pending.exchange:close()
-  end
+  leave(pending)
   pending.unclear = pending.unclear or retry.unclear(outcome)
   announce_retry(pending, delay, outcome)
   wait.sleep(pending.hub, delay)
+  renew(pending)
+  return true
+end
+
+-- What was kept of the answer turned out to be of no use.
+local function anew(pending, outcome)
+  local sink = pending.call.sink
+  if not sink or not pending.exchange
+    or not sink:judge(pending.exchange, outcome)
+  then
+    return false
+  end
+  leave(pending)
+  renew(pending)
   return true
 end
 
@@ -275,15 +329,17 @@ local function already_deleted(pending, outcome)
     and pending.request:method() == "DELETE"
 end
 
+local function succeeded(pending, outcome)
+  local status = outcome.status
+  return status and status >= 200 and status < 300
+    or already_deleted(pending, outcome)
+end
+
 local function response_of(pending, outcome)
   if not outcome.status then
     return nil
   end
-  return setmetatable({
-    status = outcome.status,
-    attempts = pending.attempts,
-    exchange = pending.exchange,
-  }, Response)
+  return response.new(outcome.status, pending.attempts, pending.exchange)
 end
 
 local function failure_of(pending, outcome)
@@ -301,15 +357,15 @@ local function redirect_message(pending, outcome)
   if outcome.problem then
     return outcome.problem .. " (the last to " .. outcome.location .. ")"
   end
-  local why = "another origin never gets the key"
+  local why = outcome.refused or "another origin never gets the key"
   if pending.request:method() ~= "GET" then
     why = "a write is never redirected"
   end
   return "redirected to " .. outcome.location .. ", which was not followed ("
-    .. why .. "): check base_url"
+    .. why .. ")" .. (outcome.refused and "" or ": check base_url")
 end
 
-local function status_error(pending, outcome, response)
+local function status_error(pending, outcome, answered)
   local text = pending.exchange:body()
   local content_type = pending.exchange:header("content-type")
   local answer = {
@@ -325,32 +381,31 @@ local function status_error(pending, outcome, response)
     method = pending.request:method(),
     path = pending.call.path,
     attempts = pending.attempts,
-    request_id = response.request_id,
+    request_id = answered.request_id,
     retry_after = outcome.retry_after,
   }, pending.call.redact)
 end
 
 local function conclude(pending, outcome)
-  local response = response_of(pending, outcome)
-  if not response then
+  if pending.call.sink and not succeeded(pending, outcome) then
+    see_end(pending)
+    pending.call.sink:failed()
+  end
+  local answered = response_of(pending, outcome)
+  if not answered then
     return nil, failure_of(pending, outcome)
   end
-  local status = outcome.status
-  if (status >= 200 and status < 300) or already_deleted(pending, outcome) then
-    return pending.exchange, nil, response
+  if succeeded(pending, outcome) then
+    return pending.exchange, nil, answered
   end
-  return nil, status_error(pending, outcome, response), response
+  return nil, status_error(pending, outcome, answered), answered
 end
 
---- Waits for the call to be over, repeating it where that is right.
--- @treturn userdata|nil the finished exchange of a success
--- @treturn table|nil error
--- @treturn table|nil response (nil where no answer came)
-function methods:finish()
+local function finish(self)
   self.deadline = now() + self.call.timeout.total
   while true do
     local outcome = attempt(self)
-    if redirected(self, outcome) then
+    if anew(self, outcome) or redirected(self, outcome) then
       self.attempts = self.attempts - 1
     elseif not again(self, outcome) then
       return conclude(self, outcome)
@@ -359,10 +414,20 @@ function methods:finish()
   end
 end
 
+--- Waits for the call to be over, repeating it where that is right.
+-- @treturn userdata|nil the finished exchange of a success
+-- @treturn table|nil error
+-- @treturn table|nil response (nil where no answer came)
+-- Raises what a callback raised, after the call was given up.
+function methods:finish()
+  return settle(self, protect.call_here(finish, self))
+end
+
 --- Gives the call up; its connection is closed.
 function methods:cancel()
-  if self.exchange then
-    self.exchange:close()
+  leave(self)
+  if self.call.sink then
+    self.call.sink:failed()
   end
 end
 
@@ -370,9 +435,11 @@ end
 -- @tparam table hub of `wait`
 -- @tparam userdata request
 -- @tparam table call timeout (connect, idle, total), policy (max_retries,
---   random, repeatable), settings (of the exchange), path, operation, redact, follow (a
---   function that prepares a request for a redirect's target, or nil),
---   on_event, on_retry, on_progress, progress ("sent" or "received")
+--   random, repeatable), settings (of the exchange), path, operation, redact,
+--   follow (prepares a request for a redirect's target and the URL before it,
+--   or gives nil and the reason), on_event, on_retry, on_progress, progress
+--   ("sent" or "received"), feed (gives the next bytes of a body, nil at its
+--   end, or nil and a message), sink (where a file goes: see `fetch`)
 -- @treturn table pending: `:finish()`, `:cancel()`
 local function start(hub, request, call)
   wait.waiter(hub)

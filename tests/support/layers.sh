@@ -46,7 +46,7 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # line. The leaves are given functions and values, not clients, and so need
 # nothing but the error objects.
 order='errors
-pages poll retry upload download stream
+pages poll protect response retry upload download stream
 folder journal plan
 host tasks
 options wait
@@ -57,7 +57,8 @@ files
 resources
 client
 init'
-leaves=' errors pages poll retry upload download stream folder journal plan '
+leaves=' errors pages poll protect response retry upload download stream'
+leaves+=' folder journal plan '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files

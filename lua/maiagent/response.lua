@@ -1,0 +1,57 @@
+--- The response of a call: its third value. A leaf.
+
+-- A response reads its headers and timings from the exchange only when it is
+-- asked for them: most calls never ask.
+local Response = { __name = "maiagent.response" }
+
+local Headers = { __name = "maiagent.headers" }
+
+function Headers.__index(headers, name)
+  if type(name) == "string" then
+    return rawget(headers, name:lower())
+  end
+end
+
+local LAZY = {
+  headers = function(exchange)
+    return setmetatable(exchange:headers(), Headers)
+  end,
+  timings = function(exchange)
+    return exchange:timings()
+  end,
+  request_id = function(exchange)
+    return exchange:header("x-request-id")
+      or exchange:header("x-amzn-requestid")
+      or exchange:header("x-amz-request-id")
+      or exchange:header("cf-ray")
+  end,
+}
+
+function Response.__index(response, name)
+  local read = LAZY[name]
+  if not read then
+    return nil
+  end
+  local value = read(response.exchange)
+  rawset(response, name, value)
+  return value
+end
+
+function Response.__tostring(response)
+  return "maiagent.response: " .. response.status
+end
+
+--- Makes the response of an exchange that has ended.
+-- @tparam integer status
+-- @tparam integer attempts how many times the request was sent
+-- @tparam userdata exchange
+-- @treturn table status, attempts, headers, timings, request_id
+local function new(status, attempts, exchange)
+  return setmetatable({
+    status = status,
+    attempts = attempts,
+    exchange = exchange,
+  }, Response)
+end
+
+return { new = new }
