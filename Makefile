@@ -15,6 +15,7 @@ CORE_SOURCES := core buffer url json json_text json_decode json_encode \
   operations query request
 HTTP_SOURCES := http buffer transfer head form sink easy failure exchange \
   client loop
+DISK_SOURCES := disk folder hasher digest
 
 # Looked up when a compiler runs, not before: `make test` may install them first.
 # $(call flags,pkg-config's option,its names for the package,what if it knows none)
@@ -43,7 +44,9 @@ endif
 .PHONY: all deps demo test test-all lint layers sanitize torture judge \
   install rock clean help
 
-all: $(BUILD)/maiagent/core.so $(BUILD)/maiagent/http.so ## build into build/LUA_VERSION/ (the default)
+MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
+
+all: $(MODULES) ## build into build/LUA_VERSION/ (the default)
 	@:
 
 $(BUILD)/maiagent/core.so: $(CORE_SOURCES:%=$(BUILD)/object/%.o)
@@ -55,6 +58,11 @@ $(BUILD)/maiagent/http.so: $(HTTP_SOURCES:%=$(BUILD)/object/%.o)
 	@mkdir -p $(@D)
 	@echo '  link    $@'
 	@$(LINK) -o $@ $^ $(CURL_LIBS)
+
+$(BUILD)/maiagent/disk.so: $(DISK_SOURCES:%=$(BUILD)/object/%.o)
+	@mkdir -p $(@D)
+	@echo '  link    $@'
+	@$(LINK) -o $@ $^
 
 $(BUILD)/object/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -125,8 +133,7 @@ judge: ## the operations specs through Prism, in front of the stand-in
 install: all ## install into PREFIX (DESTDIR is honoured) for LUA_VERSION
 	@set -e; root="$(DESTDIR)$(PREFIX)"; \
 	install -d "$$root/lib/lua/$(ABI)/maiagent"; \
-	install -m 755 $(BUILD)/maiagent/core.so $(BUILD)/maiagent/http.so \
-	  "$$root/lib/lua/$(ABI)/maiagent"; \
+	install -m 755 $(MODULES) "$$root/lib/lua/$(ABI)/maiagent"; \
 	cd lua && find maiagent -name '*.lua' | while read -r file; do \
 	  install -d "$$root/share/lua/$(ABI)/$$(dirname "$$file")"; \
 	  install -m 644 "$$file" "$$root/share/lua/$(ABI)/$$file"; \

@@ -69,6 +69,16 @@ build = {
       libdirs = { "$(CURL_LIBDIR)" },
       libraries = { "curl", "pthread" },
     },
+    ["maiagent.disk"] = {
+      sources = {
+        "src/disk.c",
+        "src/folder.c",
+        "src/hasher.c",
+        "src/digest.c",
+      },
+      defines = { "_GNU_SOURCE", "_FILE_OFFSET_BITS=64" },
+      libraries = { "pthread" },
+    },
     ["maiagent"] = "lua/maiagent/init.lua",
     ["maiagent.call"] = "lua/maiagent/call.lua",
     ["maiagent.client"] = "lua/maiagent/client.lua",

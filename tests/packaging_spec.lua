@@ -84,7 +84,11 @@ describe("the rockspec", function()
 
   it("builds each C module from the files the Makefile builds it from",
      function()
-    local lists = { core = "CORE_SOURCES", http = "HTTP_SOURCES" }
+    local lists = {
+      core = "CORE_SOURCES",
+      disk = "DISK_SOURCES",
+      http = "HTTP_SOURCES",
+    }
     for module, list in pairs(lists) do
       local expected = {}
       for _, name in ipairs(makefile_list(list)) do

@@ -27,12 +27,13 @@ must_not_include() { # header's ending, file...
 }
 
 must_not_include /lua.h json_text buffer url transfer head form sink easy \
-  failure loop
+  failure loop digest
 must_not_include /curl.h json_text json_decode json_encode
-must_not_include /curl.h core buffer url json operations query request
+must_not_include /curl.h core buffer url json operations query request disk \
+  folder hasher digest
 must_not_include /cJSON.h json_text
 must_not_include /cJSON.h buffer url query http transfer head form sink easy \
-  failure exchange client loop
+  failure exchange client loop disk folder hasher digest
 
 # All waiting is done in Lua frames, so nothing in C may run a user's code:
 # no call, no yield, no API function that may run a metamethod.
@@ -72,7 +73,9 @@ required() { # file
 
 check() { # file, its module's name, what it requires
   case $3 in
-    core) case $leaves in *" $2 "*) complain "$1 requires core" ;; esac ;;
+    core | disk)
+      case $leaves in *" $2 "*) complain "$1 requires $3" ;; esac
+      ;;
     http) [ "$2" = $uses_libcurl ] || complain "$1 requires http" ;;
     *) lower_than "$2" | grep -qw "$3" || complain "$1 requires $3" ;;
   esac

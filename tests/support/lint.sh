@@ -30,7 +30,7 @@ warnings_are_errors() { # compiler, Lua version
 # A module shows its luaopen_ function and nothing else.
 exports() { # compiler, Lua version
   local module symbols
-  for module in core http; do
+  for module in core http disk; do
     symbols=$(nm -D --defined-only \
       "build/lint-$1-$2/maiagent/$module.so" | awk '{ print $3 }')
     [ "$symbols" = "luaopen_maiagent_$module" ] && continue

@@ -26,7 +26,7 @@ cd "$work"
 rocks "$work/built" pack maiagent
 rocks "$work/tree" install --no-doc ./maiagent-scm-1.*.rock
 
-for module in core http; do
+for module in core http disk; do
   symbols=$(nm -D --defined-only \
     "$work/tree/lib/lua/$version/maiagent/$module.so" | awk '{ print $3 }')
   [ "$symbols" = "luaopen_maiagent_$module" ] && continue

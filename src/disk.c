@@ -1,0 +1,27 @@
+/*
+** maiagent.disk: what moving whole folders needs of the disk. Loaded by the
+** flows that use it alone; it links neither libcurl nor libcrypto.
+*/
+#include "compat.h"
+#include "folder.h"
+#include "hasher.h"
+
+MAIAGENT_EXPORT int luaopen_maiagent_disk(lua_State *L);
+
+static const luaL_Reg functions[] = {
+    {"append", folder_append},
+    {"hasher", hasher_new},
+    {"hmac_sha256", hasher_hmac_sha256},
+    {"list", folder_list},
+    {"make_folder", folder_make},
+    {"sha256", hasher_sha256},
+    {"stat", folder_stat},
+    {NULL, NULL},
+};
+
+int luaopen_maiagent_disk(lua_State *L) {
+  folder_register(L);
+  hasher_register(L);
+  luaL_newlib(L, functions);
+  return 1;
+}
