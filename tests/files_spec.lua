@@ -179,17 +179,46 @@ describe("knowledge_bases.files:upload", function()
     end)
   end
 
-  it("does not repeat a registration that may have worked", function()
-    local server = service.start()
-    local client = service.client(server)
-    local kb = knowledge_base(client)
-    server:fault({ kind = "reset", path = "/files/$", apply = true })
-    local file, err = client.knowledge_bases.files:upload(kb,
-      { content = "x", filename = "x.txt" })
-    assert.is_nil(file)
-    assert.equal("connection", err.kind)
-    assert.equal(1, assert(client.knowledge_bases.files:list(kb)).count)
-  end)
+  -- Times a request of this method to a path of this pattern was made.
+  local function count(server, method, path)
+    local n = 0
+    for _, entry in ipairs(server:log()) do
+      if entry.method == method and entry.path:find(path) then
+        n = n + 1
+      end
+    end
+    return n
+  end
+
+  -- name, what goes wrong with the registration
+  local lost_answers = {
+    { "a reset", { kind = "reset", apply = true } },
+    { "502", { kind = "status", status = 502, apply = true } },
+    { "500", { kind = "status", status = 500, apply = true } },
+    { "503", { kind = "status", status = 503, apply = true } },
+    { "504", { kind = "status", status = 504, apply = true } },
+    { "half an answer", { kind = "cut", bytes = 20 } },
+    { "no JSON", { kind = "status", status = 201, body = "<", apply = true } },
+    { "an empty page", { kind = "status", status = 201, apply = true,
+      json = { results = {} } } },
+  }
+
+  for _, row in ipairs(lost_answers) do
+    it("finds what was registered after " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      row[2].path, row[2].method = "/files/$", "POST"
+      server:fault(row[2])
+      local file, err, response = client.knowledge_bases.files:upload(kb,
+        { content = "x", filename = "說明 \"1\".txt" })
+      assert.is_nil(err)
+      assert.equal("說明 \"1\".txt", file.filename)
+      assert.equal(200, response.status)
+      assert.equal(1, assert(client.knowledge_bases.files:list(kb)).count)
+      assert.equal(1, count(server, "POST", "/files/$"))
+    end)
+  end
 
   it("may take longer than timeout.total of other calls, unless told so",
     function()

@@ -1,57 +1,198 @@
---- Flows over the files of a knowledge base.
+--- Files into a knowledge base: stored, then registered exactly once.
 
 local call = require("maiagent.call")
-local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local listing = require("maiagent.listing")
 local options_of = require("maiagent.options")
-local poll = require("maiagent.poll")
+local registration = require("maiagent.registration")
+local storing = require("maiagent.storing")
 local upload = require("maiagent.upload")
 local wait = require("maiagent.wait")
 
-local PROCESSING_TIMEOUT = 600 -- seconds
-
-local FINAL =
-  { done = true, failed = true, deleted = true, delete_failed = true }
+local PAUSES = { 0.5, 1, 2 } -- seconds before each look after an unclear answer
+local SINGLE_LOOKS = 10 -- up to so many files are looked for by name
 
 local rows = call.rows
-
-local function storing(state, options)
-  local quiet = {
-    timeout = options.timeout,
-    max_retries = options.max_retries,
-    headers = options.headers,
-  }
-  return {
-    presign = function(params)
-      return call.run(state, rows["uploads.presign"], {}, params, quiet)
-    end,
-    store = function(url, parts)
-      local pending, err = call.store(state, options, url, parts)
-      if not pending then
-        return nil, err
-      end
-      return call.collect(state, pending, "none")
-    end,
-  }, quiet
-end
 
 local FILE_FIELDS =
   { parser = true, labels = true, rawUserDefineMetadata = true }
 
-local function registration(key, filename, params)
+--- An item of `register`; raises what is wrong with params.
+-- @tparam string operation for messages
+-- @tparam string key of storage
+-- @tparam string filename
+-- @tparam table|nil params parser, labels, rawUserDefineMetadata
+-- @treturn table
+local function item_of(operation, key, filename, params)
   if params ~= nil and type(params) ~= "table" then
-    errors.misuse("knowledge_bases.files.upload: params must be a table, got "
+    errors.misuse(operation .. ": params must be a table, got "
       .. type(params))
   end
-  local file = { file = key, filename = filename }
+  local item = { file = key, filename = filename }
   for name, value in pairs(params or {}) do
     if not FILE_FIELDS[name] then
-      errors.misuse("knowledge_bases.files.upload: unknown params."
-        .. tostring(name) .. errors.did_you_mean(name, FILE_FIELDS))
+      errors.misuse(operation .. ": unknown params." .. tostring(name)
+        .. errors.did_you_mean(name, FILE_FIELDS))
     end
-    file[name] = value
+    item[name] = value
   end
-  return { files = { file } }
+  return item
+end
+
+--- Checks what a registration will take, before a byte of a file is sent.
+-- @tparam table state
+-- @tparam string operation for messages
+-- @tparam string kb_id
+-- @tparam table|nil params parser, labels, rawUserDefineMetadata
+-- Raises what is wrong.
+local function check(state, operation, kb_id, params)
+  local item = item_of(operation, "key", "name", params)
+  call.prepare(state, rows["knowledge_bases.files.create"], { kb_id },
+    { files = { item } }, {})
+end
+
+-- Registers what has no file yet.
+local function create(task)
+  local options, late = storing.quiet(task.clock, task.options)
+  if not options then
+    return late
+  end
+  local sent = registration.missing(task.list, task.found)
+  local files = {}
+  for position, index in ipairs(sent) do
+    files[position] = task.list[index]
+  end
+  local answer, err, response = call.run(task.state,
+    rows["knowledge_bases.files.create"], { task.kb_id }, { files = files },
+    options)
+  if answer == nil then
+    return err, response
+  end
+  if registration.read_answer(task.list, task.found, sent, answer) then
+    return nil, response
+  end
+  return errors.new({
+    kind = "decode",
+    status = response.status,
+    message = "the answer to the registration doesn't hold every file",
+  }), response
+end
+
+local function is_complete(task)
+  return #registration.missing(task.list, task.found) == 0
+end
+
+local function search(task, query)
+  local read, _, response = listing.look(task.state,
+    rows["knowledge_bases.files.list"], { task.kb_id }, query,
+    function()
+      return storing.quiet(task.clock, task.options)
+    end,
+    function(files)
+      registration.place(task.list, task.found, files)
+      return is_complete(task)
+    end)
+  task.response = response or task.response
+  return read
+end
+
+-- The service's search may not know every name, so the last look is through
+-- the whole list.
+local function look_once(task, thorough)
+  local missing = registration.missing(task.list, task.found)
+  if thorough or #missing > SINGLE_LOOKS then
+    return search(task, {})
+  end
+  local read = true
+  for _, index in ipairs(missing) do
+    if not task.found[index] then
+      read = search(task, { query = task.list[index].filename }) and read
+    end
+  end
+  return read
+end
+
+-- Whether the list was read to its end at last; what it shows goes to
+-- task.found.
+local function look(task)
+  local read = false
+  for i, pause in ipairs(PAUSES) do
+    if task.clock:left() <= pause then
+      return false
+    end
+    wait.sleep(task.state.hub, pause)
+    read = look_once(task, i == #PAUSES)
+    if is_complete(task) then
+      return true
+    end
+  end
+  return read
+end
+
+local function names_of(task)
+  local missing = registration.missing(task.list, task.found)
+  local name = task.list[missing[1]].filename
+  return #missing == 1 and name
+    or name .. " and " .. (#missing - 1) .. " more files"
+end
+
+-- One round: nil where every file is registered; else the error, and whether
+-- registering once more can do no harm.
+local function round(task)
+  local err, response = create(task)
+  if not err then
+    return nil, response
+  end
+  if not registration.may_be_done(err) then
+    return err, response
+  end
+  local read = look(task)
+  if is_complete(task) then
+    return nil, task.response
+  end
+  if read and registration.is_refusal(err) then
+    return err, response, true
+  end
+  return registration.unclear(err, names_of(task), read), response
+end
+
+--- Registers stored files (operation knowledge_bases.files.create). After an
+-- answer that leaves it open whether the service acted, the list of files is
+-- looked through before it is done again or reported as failed, so that each
+-- file is there once.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam table list up to 50 items with file (a storage key), filename, and
+--   maybe parser, labels, rawUserDefineMetadata
+-- @tparam table|nil options checked: timeout (of all requests together),
+--   max_retries, headers
+-- @treturn table|nil the file objects, in the order of the list
+-- @treturn table|nil error
+-- @treturn table|nil response of the registration, or of the list that showed
+--   the files
+-- @treturn table|nil with an error: index → file object of those that are
+--   registered all the same
+local function register(state, kb_id, list, options)
+  options = options or {}
+  local task = {
+    state = state,
+    kb_id = kb_id,
+    list = list,
+    options = options,
+    clock = storing.clock_of(state, options),
+    found = {},
+  }
+  local retries = options.max_retries or state.settings.max_retries
+  while true do
+    local err, response, harmless = round(task)
+    if not err then
+      return task.found, nil, response
+    end
+    if not harmless or retries < 1 then
+      return nil, err, response, task.found
+    end
+    retries = retries - 1
+  end
 end
 
 --- Uploads one file into a knowledge base: presign, storage POST, register
@@ -59,119 +200,43 @@ end
 -- streamed; memory does not grow with it.
 -- @tparam table state
 -- @tparam string kb_id
--- @tparam string|table source a path, or { path | content, filename }
+-- @tparam string|table given a path, or { path | content | reader, filename,
+--   size }: reader() gives the next bytes, nil at the end, or nil and a
+--   message; size (bytes) must be given with it
 -- @tparam table|nil params parser, labels, rawUserDefineMetadata
--- @tparam table|nil options timeout, max_retries, headers,
---   on_progress(sent, total) in bytes; returning false cancels
+-- @tparam table|nil options timeout (seconds, of all requests together),
+--   max_retries, headers, max_speed (bytes/s), on_progress(sent, total) in
+--   bytes of the request that carries the file, which are a few more than the
+--   file's: from 0 again where it has to be repeated; returning false cancels
 -- @treturn table|nil the file object
 -- @treturn table|nil error (kind "file" where the file cannot be read)
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_file(state, kb_id, given, params, options)
-  local row = rows["knowledge_bases.files.create"]
-  options = options_of.call("knowledge_bases.files.upload", options)
-  -- The registration is prepared first with a stand-in key, so that a wrong
-  -- id or parameter is told before a byte of the file is sent.
-  call.prepare(state, row, { kb_id }, registration("key", "name", params), {})
+  local operation = "knowledge_bases.files.upload"
+  options = options_of.upload(operation, options)
+  check(state, operation, kb_id, params)
   local from, err = upload.source(given)
   if not from then
     return nil, err
   end
-  local steps, quiet = storing(state, options)
-  local key, refused, refusal = upload.put(steps, from, "chatbot-file")
+  local clock = storing.clock_of(state, options)
+  local key, refused, refusal =
+    storing.put(state, from, "chatbot-file", options)
   if not key then
     return nil, refused, refusal
   end
-  local files = registration(key, from.filename, params)
-  local answer, failure, response =
-    call.run(state, row, { kb_id }, files, quiet)
-  if not answer then
-    return nil, failure, response
+  local left, late = storing.quiet(clock, options)
+  if not left then
+    return nil, late
   end
-  local file, unexpected = upload.registered(answer)
-  return file, unexpected, response
+  local item = item_of(operation, key, from.filename, params)
+  local files, failure, response = register(state, kb_id, { item }, left)
+  return files and files[1], failure, response
 end
 
--- One page of the vendor's documentation shows an object in place of the text.
-local function status_of(file)
-  local status = type(file) == "table" and file.status
-  return type(status) == "table" and status.code or status
-end
-
-local function failure_of(state, kb_id, id, file, options)
-  local row = rows["knowledge_bases.files.latest_failed_reason"]
-  local reason = call.run(state, row, { kb_id, id }, nil, options)
-  local text = type(reason) == "table" and reason.errorMessage
-  if type(text) ~= "string" then
-    text = "the service gives no reason"
-  end
-  local name = type(file.filename) == "string" and file.filename or id
-  return errors.new({
-    kind = "file",
-    message = name .. ": " .. tostring(status_of(file)) .. ": " .. text,
-  })
-end
-
-local function wait_options(given)
-  local options = options_of.merged({}, options_of.wait(given))
-  options.timeout = options.timeout or PROCESSING_TIMEOUT
-  return options, {
-    max_retries = options.max_retries,
-    headers = options.headers,
-  }
-end
-
-local function checker(state, kb_id, id, options, quiet, seen)
-  local last
-  return function()
-    local row = rows["knowledge_bases.files.get"]
-    local file, err, response = call.run(state, row, { kb_id, id }, nil, quiet)
-    seen.response = response
-    if not file then
-      return nil, err
-    end
-    local status = status_of(file)
-    if status ~= last and options.on_status then
-      options.on_status(status, file)
-    end
-    last = status
-    return FINAL[status] and file or nil
-  end
-end
-
---- Waits until a file is processed (operations knowledge_bases.files.get and
--- latest_failed_reason), asking at growing intervals of 1 to 10 s. A status
--- that is not known counts as still working.
--- @tparam table state
--- @tparam string kb_id
--- @tparam string id of the file
--- @tparam table|nil given timeout (600 s; a number), interval (seconds),
---   on_status(status, file), max_retries, headers
--- @treturn table|nil the file, once its status is "done"
--- @treturn table|nil error: kind "file" with the reason where processing
---   failed, "timeout" where it took too long
--- @treturn table|nil response of the last look
-local function wait_for(state, kb_id, id, given)
-  local options, quiet = wait_options(given)
-  local clock = {
-    now = core.now,
-    sleep = function(seconds)
-      wait.sleep(state.hub, seconds)
-    end,
-  }
-  local seen = {}
-  local check = checker(state, kb_id, id, options, quiet, seen)
-  local file, err = poll.until_known(check, clock, options)
-  if not file and not err then
-    err = errors.new({
-      kind = "timeout",
-      message = string.format("file %s was not processed within %g s", id,
-        options.timeout),
-    })
-  end
-  if file and status_of(file) ~= "done" then
-    file, err = nil, failure_of(state, kb_id, id, file, quiet)
-  end
-  return file, err, seen.response
-end
-
-return { upload = upload_file, wait = wait_for }
+return {
+  check = check,
+  item_of = item_of,
+  register = register,
+  upload = upload_file,
+}

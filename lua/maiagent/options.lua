@@ -158,9 +158,18 @@ local CALL = {
   all = has_type("boolean"),
 }
 
+-- Of what stores a file; its timeout covers all requests of the upload.
+local UPLOAD = {
+  timeout = SHARED.timeout,
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
+  on_progress = CALL.on_progress,
+  max_speed = CALL.max_speed,
+}
+
 local MAP = { concurrency = number_from(1) }
 
--- Of knowledge_bases.files:wait; its timeout covers many calls.
+-- Of the flows called wait; their timeout covers many calls.
 local WAIT = {
   timeout = number_from(0),
   interval = positive,
@@ -379,11 +388,20 @@ local function map(given)
   return checked("client:map", given, MAP)
 end
 
---- Checks the options of knowledge_bases.files:wait.
+--- Checks the options of an upload.
+-- @tparam string name of the flow, for messages
 -- @tparam table|nil given
 -- @treturn table the options
-local function wait(given)
-  return checked("knowledge_bases.files.wait", given, WAIT)
+local function upload(name, given)
+  return checked(name, given, UPLOAD)
+end
+
+--- Checks the options of a wait for the service's own work.
+-- @tparam string name of the flow, for messages
+-- @tparam table|nil given
+-- @treturn table the options
+local function wait(name, given)
+  return checked(name, given, WAIT)
 end
 
 return {
@@ -393,5 +411,6 @@ return {
   map = map,
   merged = merged,
   refused_scheme = refused_scheme,
+  upload = upload,
   wait = wait,
 }

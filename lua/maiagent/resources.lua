@@ -7,6 +7,8 @@ local errors = require("maiagent.errors")
 local files = require("maiagent.files")
 local options_of = require("maiagent.options")
 local pages = require("maiagent.pages")
+local processing = require("maiagent.processing")
+local storing = require("maiagent.storing")
 local wait = require("maiagent.wait")
 
 -- The key of a proxy's state; a table of our own, so no field is in its way.
@@ -191,7 +193,8 @@ end
 -- Flows above one request, beside the operations of their resource.
 local FLOWS = {
   ["knowledge_bases.files.upload"] = files.upload,
-  ["knowledge_bases.files.wait"] = files.wait,
+  ["knowledge_bases.files.wait"] = processing.wait,
+  ["uploads.put"] = storing.put_source,
 }
 
 for operation, action in pairs(FLOWS) do

@@ -87,7 +87,8 @@ end
 --   (whether a connection was made) of a failure
 -- @treturn number|nil seconds; nil: do not repeat
 local function delay(policy, method, attempt, outcome)
-  if attempt > policy.max_retries or not may_repeat(policy.repeatable, method, outcome)
+  if attempt > policy.max_retries
+    or not may_repeat(policy.repeatable, method, outcome)
   then
     return nil
   end

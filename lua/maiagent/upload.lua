@@ -1,5 +1,5 @@
---- From a local file to a registered one: presign → storage POST → register.
--- A leaf: the three requests are functions that the client passes in.
+--- What an upload is made of: the source's bytes, and the POST that object
+-- storage wants. A leaf: nothing here is sent.
 
 local errors = require("maiagent.errors")
 
@@ -19,43 +19,119 @@ local function size_of(path)
     return nil, file_error(problem)
   end
   local _, unreadable = file:read(1)
-  local size = file:seek("end")
+  local size, endless = file:seek("end")
   file:close()
-  if unreadable then
-    return nil, file_error(path .. ": " .. unreadable)
+  if unreadable or not size then
+    return nil, file_error(path .. ": " .. (unreadable or endless))
   end
   return size
 end
 
+local SOURCE_FIELDS = {
+  path = true,
+  content = true,
+  reader = true,
+  filename = true,
+  size = true,
+}
+
+local LARGEST_SIZE = 2 ^ 53 -- bytes; beyond it a number is not exact everywhere
+
+local function check_size(size)
+  local ok = type(size) == "number" and size >= 0 and size < LARGEST_SIZE
+    and size % 1 == 0
+  if not ok then
+    errors.misuse("source.size must be given with reader: how many bytes it "
+      .. "gives in all, got " .. tostring(size))
+  end
+end
+
+-- Checks what only the caller can have written wrong.
+local function check_source(given)
+  for name in pairs(given) do
+    if not SOURCE_FIELDS[name] then
+      errors.misuse("unknown source." .. tostring(name)
+        .. errors.did_you_mean(name, SOURCE_FIELDS))
+    end
+  end
+  local kinds = (type(given.path) == "string" and 1 or 0)
+    + (type(given.content) == "string" and 1 or 0)
+    + (type(given.reader) == "function" and 1 or 0)
+  local named = (given.path ~= nil and 1 or 0)
+    + (given.content ~= nil and 1 or 0) + (given.reader ~= nil and 1 or 0)
+  if kinds ~= 1 or named ~= 1 then
+    errors.misuse("source must have one of path or content, a string, or "
+      .. "reader, a function")
+  end
+  if given.path and (given.path == "" or given.path:find("%z")) then
+    errors.misuse("source.path is empty or has a zero byte")
+  end
+  if given.reader then
+    check_size(given.size)
+  elseif given.size ~= nil then
+    errors.misuse("source.size is for a reader; others are measured")
+  end
+end
+
+local function name_of(given)
+  local name = given.filename
+  if name == nil and given.path then
+    name = base_name(given.path)
+  end
+  if type(name) ~= "string" or name == "" then
+    errors.misuse("source.filename must be given, and not be empty, with "
+      .. "content or reader")
+  end
+  return name
+end
+
+-- A reader may be the user's, an ltn12 source, a file's: what it gives is
+-- looked at before it goes into a request.
+local function feed_of(reader)
+  return function()
+    local bytes, problem = reader()
+    if bytes ~= nil and type(bytes) ~= "string" then
+      return nil, "source.reader must return a string, or nil at the end, got "
+        .. type(bytes)
+    end
+    return bytes, problem
+  end
+end
+
 --- What an upload reads, from what the caller gave.
--- @tparam string|table given a path, or { path | content, filename }
--- @treturn table|nil { path | content, filename, size (bytes) }
--- @treturn table|nil error of kind "file"
+-- @tparam string|table given a path, or { path | content | reader, filename,
+--   size }: reader() gives the next bytes, nil at the end, or nil and a
+--   message; size is how many bytes it gives in all
+-- @treturn table|nil { path | content | feed, filename, size (bytes) }
+-- @treturn table|nil error of kind "file": it cannot be read, or its name has
+--   a line break
 -- Raises what is wrong with `given`.
 local function source(given)
   if type(given) == "string" then
     given = { path = given }
   end
   if type(given) ~= "table" then
-    errors.misuse("source must be a path or a table with path or content, got "
-      .. type(given))
+    errors.misuse("source must be a path or a table with path, content or "
+      .. "reader, got " .. type(given))
   end
-  local path, content = given.path, given.content
-  if (type(path) == "string") == (type(content) == "string") then
-    errors.misuse("source must have either path or content, a string")
+  check_source(given)
+  local name = name_of(given)
+  if name:find("[%z\r\n]") then
+    return nil, file_error(("%q: a file's name must not have a line break or "
+      .. "a zero byte"):format(name))
   end
-  local name = given.filename or (path and base_name(path))
-  if type(name) ~= "string" or name == "" then
-    errors.misuse("source.filename must be given with content")
+  if given.reader then
+    local feed = feed_of(given.reader)
+    return { feed = feed, filename = name, size = math.floor(given.size) }
   end
-  if content then
-    return { content = content, filename = name, size = #content }
+  if given.content then
+    return { content = given.content, filename = name, size = #given.content }
   end
-  local size, err = size_of(path)
+  local size, err = size_of(given.path)
   if not size then
     return nil, err
   end
-  return { path = path, filename = name, size = size }
+  return { path = given.path, filename = name, size = size }
 end
 
 -- Storage wants `key` first of all; the order of the others is free, so they
@@ -88,75 +164,50 @@ local function file_part(name, from, content_type)
     name = name,
     path = from.path,
     value = from.content,
+    feed = from.feed and true,
+    size = from.feed and from.size,
     filename = from.filename,
     type = content_type,
   }
 end
 
-local function check_presigned(answer)
+--- The storage POST that a presigned answer asks for.
+-- @param answer decoded
+-- @tparam table from what `source` gave
+-- @treturn table|nil { url, key, parts }
+-- @treturn table|nil error of kind "decode" where the answer is something else
+local function storage_post(answer, from)
   local fields = type(answer) == "table" and answer.fields
   if type(fields) ~= "table" or type(fields.key) ~= "string"
     or type(answer.url) ~= "string"
   then
-    return errors.new({
+    return nil, errors.new({
       kind = "decode",
       message = "upload-presigned-url answered without url or fields.key",
     })
   end
-end
-
---- Stores a source's bytes.
--- @tparam table steps presign(params) and store(url, parts), each giving a
---   value, or nil and an error; and a response
--- @tparam table from what `source` gave
--- @tparam string model_name "chatbot-file", "attachment" or "batch-qa"
--- @treturn string|nil the storage key, to be registered unchanged
--- @treturn table|nil error
--- @treturn table|nil response of the step that failed
-local function put(steps, from, model_name)
-  local answer, err, response = steps.presign({
-    filename = from.filename,
-    modelName = model_name,
-    fieldName = "file",
-    fileSize = from.size,
-  })
-  if not answer then
-    return nil, err, response
-  end
-  err = check_presigned(answer)
-  if err then
-    return nil, err, response
-  end
-  local parts = field_parts(answer.fields)
+  local parts = field_parts(fields)
   parts[#parts + 1] = file_part("file", from)
-  local stored
-  stored, err, response = steps.store(answer.url, parts)
-  if not stored then
-    return nil, err, response
-  end
-  return answer.fields.key
+  return { url = answer.url, key = fields.key, parts = parts }
 end
 
---- The file of a registering POST's answer: a page or a bare array.
--- @tparam table answer
--- @treturn table|nil the file
--- @treturn table|nil error of kind "decode"
-local function registered(answer)
-  local list = type(answer) == "table" and (answer.results or answer)
-  local file = type(list) == "table" and (list[1] or (list.id and list))
-  if type(file) ~= "table" then
-    return nil, errors.new({
-      kind = "decode",
-      message = "the file was stored, but the answer to its registration "
-        .. "holds no file",
-    })
+local EXPIRED = { ExpiredToken = true, RequestExpired = true }
+
+--- Whether storage refused because what was presigned is too old by now.
+-- @tparam table err
+-- @treturn boolean
+local function expired(err)
+  if err.status ~= 403 and err.status ~= 400 then
+    return false
   end
-  return file
+  local told = err.code == "AccessDenied"
+    and err.message:lower():find("expired", 1, true)
+  return (told or EXPIRED[err.code]) and true or false
 end
 
 return {
+  expired = expired,
   file_part = file_part,
-  put = put,
-  registered = registered,
   source = source,
+  storage_post = storage_post,
 }

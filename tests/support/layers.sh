@@ -49,17 +49,19 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 order='errors
 pages poll protect response retry upload download stream
 folder journal plan
+deadline registration
 host tasks
 options wait
 gather
 send
 call
-files
+listing storing
+files processing
 resources
 client
 init'
 leaves=' errors pages poll protect response retry upload download stream'
-leaves+=' folder journal plan '
+leaves+=' folder journal plan deadline registration '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files

@@ -1,0 +1,140 @@
+--- A source's bytes into object storage: presign → storage POST.
+
+local call = require("maiagent.call")
+local core = require("maiagent.core")
+local deadline = require("maiagent.deadline")
+local errors = require("maiagent.errors")
+local options_of = require("maiagent.options")
+local upload = require("maiagent.upload")
+
+local rows = call.rows
+
+--- The clock of an upload: `timeout.total`, which covers all its requests.
+-- @tparam table state
+-- @tparam table options of the flow, checked
+-- @treturn table of `deadline`
+local function clock_of(state, options)
+  local timeout =
+    options_of.merged(state.settings.file_timeout, options.timeout)
+  return deadline.start(core.now, timeout.total, options.timeout)
+end
+
+--- The options of a request beside the one that carries the bytes.
+-- @tparam table clock
+-- @tparam table options of the flow, checked
+-- @treturn table|nil options
+-- @treturn table|nil error of kind "timeout"
+local function quiet(clock, options)
+  return clock:options({
+    timeout = options.timeout,
+    max_retries = options.max_retries,
+    headers = options.headers,
+  })
+end
+
+local function presign(state, from, model_name, options, clock)
+  local given, late = quiet(clock, options)
+  if not given then
+    return nil, late
+  end
+  local answer, err, response = call.run(state, rows["uploads.presign"], {}, {
+    filename = from.filename,
+    modelName = model_name,
+    fieldName = "file",
+    fileSize = from.size,
+  }, given)
+  if answer == nil then
+    return nil, err, response
+  end
+  local post, unexpected = upload.storage_post(answer, from)
+  return post, unexpected, response
+end
+
+local function store(state, from, post, options, clock)
+  local given, late = clock:options(options)
+  if not given then
+    return nil, late
+  end
+  local pending, err =
+    call.store(state, given, post.url, post.parts, from.feed)
+  if not pending then
+    return nil, err
+  end
+  return call.collect(state, pending, "none")
+end
+
+local function attempt(state, from, model_name, options, clock)
+  local post, err, response = presign(state, from, model_name, options, clock)
+  if not post then
+    return nil, err, response
+  end
+  local stored
+  stored, err, response = store(state, from, post, options, clock)
+  return stored and post.key, err, response
+end
+
+-- Names come from disks more often than from programs, so one that JSON
+-- cannot hold is told like a file that cannot be read.
+local function name_problem(from)
+  local _, problem = core.encode({ filename = from.filename })
+  return problem and errors.new({ kind = "file",
+    message = ("%q: %s"):format(from.filename, problem) })
+end
+
+--- Stores a source's bytes. A presigned URL that has expired is asked for once
+-- more, unless the source is a reader, which cannot be read twice.
+-- @tparam table state
+-- @tparam table from what `upload.source` gave
+-- @tparam string model_name "chatbot-file", "attachment" or "batch-qa"
+-- @tparam table|nil options checked: timeout (of both requests together),
+--   max_retries, headers, max_speed, on_progress(sent, total), which starts
+--   from 0 again where the bytes have to be sent again
+-- @treturn string|nil the storage key, to be registered unchanged
+-- @treturn table|nil error
+-- @treturn table|nil response of the last request
+local function put(state, from, model_name, options)
+  options = options or {}
+  local problem = name_problem(from)
+  if problem then
+    return nil, problem
+  end
+  local clock = clock_of(state, options)
+  local key, err, response = attempt(state, from, model_name, options, clock)
+  if not key and upload.expired(err) and not from.feed then
+    key, err, response = attempt(state, from, model_name, options, clock)
+  end
+  return key or nil, err, response
+end
+
+--- Stores a file for whoever needs only the storage key (operation
+-- uploads.presign and the storage POST). It is streamed.
+-- @tparam table state
+-- @tparam string|table given a path, or { path | content | reader, filename,
+--   size }
+-- @tparam string model_name "chatbot-file", "attachment" or "batch-qa"
+-- @tparam table|nil options timeout (seconds, of all requests together),
+--   max_retries, headers, max_speed (bytes/s), on_progress(sent, total) in
+--   bytes of the request that carries the file: from 0 again where it has to
+--   be repeated; returning false cancels
+-- @treturn string|nil the storage key
+-- @treturn table|nil error
+-- @treturn table|nil response of the last request
+local function put_source(state, given, model_name, options)
+  if type(model_name) ~= "string" or model_name == "" then
+    errors.misuse("uploads.put: model_name must be 'chatbot-file', "
+      .. "'attachment' or 'batch-qa', got " .. tostring(model_name))
+  end
+  options = options_of.upload("uploads.put", options)
+  local from, err = upload.source(given)
+  if not from then
+    return nil, err
+  end
+  return put(state, from, model_name, options)
+end
+
+return {
+  clock_of = clock_of,
+  put = put,
+  put_source = put_source,
+  quiet = quiet,
+}
