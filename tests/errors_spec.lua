@@ -95,6 +95,64 @@ describe("errors.from_status", function()
     end)
   end
 
+  local DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+  -- name, the body, code, message
+  local storage = {
+    { "code and message",
+      "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>",
+      "AccessDenied", "AccessDenied: No." },
+    { "a declaration and other fields",
+      DECLARATION .. "<Error>\n  <Code>EntityTooLarge</Code>\n"
+        .. "  <Message>Too\nlarge</Message><MaxSizeAllowed>5</MaxSizeAllowed>"
+        .. "<RequestId>4442587FB7D0A2F9</RequestId></Error>\n",
+      "EntityTooLarge", "EntityTooLarge: Too\nlarge" },
+    { "entities",
+      "<Error><Code>X</Code><Message>&lt;a&gt; &amp;amp; &quot;b&#34; "
+        .. "&apos;&#x4E2D;&#25991; &#233; &#x1F600; &odd;</Message></Error>",
+      "X", "X: <a> &amp; \"b\" '中文 é 😀 &odd;" },
+    { "a namespace",
+      '<Error xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        .. "<Code>SlowDown</Code><Message>Slow.</Message></Error>",
+      "SlowDown", "SlowDown: Slow." },
+    { "prefixes and attributes",
+      '<s3:Error xmlns:s3="urn:s3"><s3:Code a="b">C</s3:Code>'
+        .. "<s3:Message>M</s3:Message></s3:Error>", "C", "C: M" },
+    { "CDATA",
+      "<Error><Code>C</Code><Message><![CDATA[a < b]]></Message></Error>",
+      "C", "C: a < b" },
+    { "no message", "<Error><Code>C</Code><Message/></Error>", "C", "C" },
+    { "fields of similar names",
+      "<Error><CodeName>no</CodeName><Code>C</Code></Error>", "C", "C" },
+    { "no code", "<Error><Message>M</Message></Error>", nil,
+      "application/xml: <Error><Message>M</Message></Error>" },
+    { "half an answer", "<Error><Code>Acc", nil,
+      "application/xml: <Error><Code>Acc" },
+    { "other XML", "<Fault><Code>C</Code></Fault>", nil,
+      "application/xml: <Fault><Code>C</Code></Fault>" },
+  }
+
+  for _, row in ipairs(storage) do
+    it("storage's XML: " .. row[1], function()
+      local err = failed(403, nil, row[2], "application/xml")
+      assert.equal("permission", err.kind)
+      assert.equal(row[3], err.code)
+      assert.equal(row[4], err.message)
+      assert.equal(row[2], err.body)
+    end)
+  end
+
+  it("takes the secret out of storage's code and message", function()
+    local err = errors.from_status({
+      status = 403,
+      text = "<Error><Code>SECRET</Code><Message>a SECRET</Message></Error>",
+    }, CALL, function(text)
+      return (text:gsub("SECRET", "[redacted]"))
+    end)
+    assert.equal("[redacted]", err.code)
+    assert.equal("[redacted]: a [redacted]", err.message)
+  end)
+
   it("caps the body and the message", function()
     local err = failed(500, nil, ("x"):rep(100000), "text/plain")
     assert.is_true(#err.body < 20000)

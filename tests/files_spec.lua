@@ -26,6 +26,17 @@ local function with_file(content, run)
   end
 end
 
+-- Times a request of this method to a path of this pattern was made.
+local function count(server, method, path)
+  local n = 0
+  for _, entry in ipairs(server:log()) do
+    if entry.method == method and entry.path:find(path) then
+      n = n + 1
+    end
+  end
+  return n
+end
+
 describe("knowledge_bases.files:upload", function()
   after_each(service.check)
 
@@ -123,12 +134,15 @@ describe("knowledge_bases.files:upload", function()
     local client = service.client(server)
     local kb = knowledge_base(client)
     server:fault({ kind = "status", status = 403, path = "maiagent%-media",
-      body = "<Error><Code>AccessDenied</Code></Error>" })
+      body = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>",
+      headers = { ["Content-Type"] = "application/xml" } })
     local file, err = client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" })
     assert.is_nil(file)
     assert.equal("permission", err.kind)
-    assert.truthy(err.message:find("AccessDenied", 1, true))
+    assert.equal("AccessDenied", err.code)
+    assert.equal("AccessDenied: No.", err.message)
+    assert.equal(1, count(server, "POST", "maiagent%-media"))
   end)
 
   -- name, path of the step, status
@@ -177,17 +191,6 @@ describe("knowledge_bases.files:upload", function()
       assert.is_nil(file)
       assert.equal("decode", err.kind)
     end)
-  end
-
-  -- Times a request of this method to a path of this pattern was made.
-  local function count(server, method, path)
-    local n = 0
-    for _, entry in ipairs(server:log()) do
-      if entry.method == method and entry.path:find(path) then
-        n = n + 1
-      end
-    end
-    return n
   end
 
   -- name, what goes wrong with the registration

@@ -62,7 +62,10 @@ function Error.__concat(left, right)
 end
 
 --- Makes an error object of a table of fields; the table becomes the object.
--- @tparam table fields kind and message at least
+-- @tparam table fields kind and message at least; maybe status, code (object
+--   storage's own word, such as "AccessDenied"), fields (dotted path → list of
+--   messages), body, method, path, request_id, attempts, retry_after (seconds),
+--   sent (of a failure without an answer: whether a connection was made)
 -- @treturn table the error
 local function new(fields)
   fields.retryable = RETRYABLE[fields.kind] or false
@@ -156,6 +159,54 @@ local function describe_fields(fields)
   return table.concat(lines, "; ")
 end
 
+local ENTITIES =
+  { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'" }
+
+-- A code point in UTF-8; Lua 5.1 has nothing for it.
+local function utf8_of(code)
+  if code < 0x80 then
+    return string.char(code)
+  end
+  local tail, limit = "", 0x40
+  while code >= limit do
+    tail = string.char(0x80 + code % 0x40) .. tail
+    code = math.floor(code / 0x40)
+    limit = limit == 0x40 and 0x20 or limit / 2
+  end
+  return string.char(0x100 - 2 * limit + code) .. tail
+end
+
+local function unescaped(text)
+  return (text:gsub("&(#?)(%w+);", function(number, name)
+    if number == "" then
+      return ENTITIES[name]
+    end
+    local code = tonumber(name) or tonumber((name:gsub("^[xX]", "0x")))
+    return code and code < 0x110000 and utf8_of(code) or nil
+  end))
+end
+
+local function element(xml, name)
+  local text = xml:match("<" .. name .. ">(.-)</" .. name .. "%s*>")
+    or xml:match("<" .. name .. "%s[^>]*>(.-)</" .. name .. "%s*>")
+  text = text and text:gsub("<!%[CDATA%[(.-)%]%]>", "%1"):match("^%s*(.-)%s*$")
+  return text and text ~= "" and unescaped(text) or nil
+end
+
+-- What object storage says: <Error><Code>…</Code><Message>…</Message></Error>.
+-- @treturn string|nil code; nil where the text is something else
+-- @treturn string|nil message
+local function storage_error(text)
+  local xml = text:gsub("<(/?)[%w_.-]+:", "<%1") -- without namespaces
+  local inside = element(xml, "Error") and xml:match("<Error.*$")
+  local code = inside and element(inside, "Code")
+  if not code then
+    return nil
+  end
+  local message = element(inside, "Message")
+  return code, message and (code .. ": " .. message) or code
+end
+
 local function describe_text(text, content_type)
   local title = text:match("<[tT][iI][tT][lL][eE][^>]*>%s*(.-)%s*</")
   if title and title ~= "" then
@@ -211,7 +262,8 @@ local function kind_of(status)
   return KIND_OF_STATUS[status] or (status >= 500 and "server") or "http"
 end
 
---- An answer whose status is not a success, as an error.
+--- An answer whose status is not a success, as an error. One of object storage
+-- has its code as `code`, and "Code: Message" as its message.
 -- @tparam table answer status, text (raw body), value (decoded body or nil),
 --   content_type, and optionally message
 -- @tparam table call method, path, request_id, attempts, retry_after
@@ -221,14 +273,16 @@ local function from_status(answer, call, redact)
   local status = answer.status
   local kind = kind_of(status)
   local fields = kind == "invalid" and fields_of(answer.value) or nil
-  local message = answer.message or service_message(answer, fields)
-  if REMEDY[status] then
+  local code, told = storage_error(answer.text:sub(1, BODY_LIMIT))
+  local message = answer.message or told or service_message(answer, fields)
+  if REMEDY[status] and not code then
     message = message .. " (" .. REMEDY[status] .. ")"
   end
   -- Clipped last: a secret cut in two would not be found.
   return new({
     kind = kind,
     status = status,
+    code = code and clipped(redact(code), MESSAGE_LIMIT),
     message = clipped(redact(message), MESSAGE_LIMIT),
     fields = fields and redacted(fields, redact),
     body = clipped(redact(answer.text), BODY_LIMIT),
