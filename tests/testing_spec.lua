@@ -1,6 +1,7 @@
 -- The stand-in service, driven with plain sockets: nothing of maiagent but
 -- maiagent.testing is loaded, so that judge and judged stay apart.
 
+local form = require("tests.support.form")
 local http = require("socket.http")
 local json = require("dkjson")
 local ltn12 = require("ltn12")
@@ -76,55 +77,6 @@ local function add_files(path, ...)
     files[place] = { filename = name, file = "media/" .. name }
   end
   return created(path .. "files/", { files = files }).results
-end
-
-local function presign(size)
-  local status, grant = call("POST", "/api/v1/upload-presigned-url/", {
-    filename = "a.txt",
-    modelName = "chatbot-file",
-    fieldName = "file",
-    fileSize = size,
-  })
-  assert.equal(200, status)
-  return grant
-end
-
--- A form of { name, value } pairs, "file" being sent as a file.
-local function form(parts)
-  local lines = {}
-  for _, part in ipairs(parts) do
-    lines[#lines + 1] = "--frontier\r\nContent-Disposition: form-data; name=\""
-      .. part[1]
-      .. (part[3] and "\"; filename=\"" .. part[3] or "")
-      .. "\"\r\n\r\n"
-      .. part[2]
-      .. "\r\n"
-  end
-  return table.concat(lines) .. "--frontier--\r\n"
-end
-
-local FORM = { ["Content-Type"] = "multipart/form-data; boundary=frontier" }
-
-local function upload(grant, parts, headers)
-  local all = { Authorization = false }
-  for name, value in pairs(FORM) do
-    all[name] = value
-  end
-  for name, value in pairs(headers or {}) do
-    all[name] = value
-  end
-  return call("POST", grant.url, form(parts), { headers = all })
-end
-
-local function granted(grant, content)
-  local parts = { { "key", grant.fields.key } }
-  for name, value in pairs(grant.fields) do
-    if name ~= "key" then
-      parts[#parts + 1] = { name, value }
-    end
-  end
-  parts[#parts + 1] = { "file", content, "a.txt" }
-  return parts
 end
 
 describe("the stand-in", function()
@@ -481,126 +433,10 @@ describe("the stand-in", function()
     end)
   end)
 
-  describe("storage", function()
-    it("takes what was presigned and serves it", function()
-      local grant = presign(5)
-      assert.equal(204, (upload(grant, granted(grant, "hello"))))
-      local attachment = created("/api/attachments/", {
-        filename = "a.txt",
-        file = grant.fields.key,
-      })
-      local status, text = call("GET", attachment.file, nil, {
-        headers = { Authorization = false },
-      })
-      assert.equal(200, status)
-      assert.equal("hello", text)
-      assert.same({}, server:violations())
-    end)
-
-    local rows = {
-      {
-        "a changed field",
-        "AccessDenied",
-        function(parts)
-          parts[2][2] = "x"
-        end,
-      },
-      {
-        "an extra field",
-        "AccessDenied",
-        function(parts)
-          table.insert(parts, 1, { "acl", "public" })
-        end,
-      },
-      {
-        "a missing field",
-        "AccessDenied",
-        function(parts)
-          table.remove(parts, 2)
-        end,
-      },
-      {
-        "a field after the file",
-        "InvalidArgument",
-        function(parts)
-          table.insert(parts, table.remove(parts, 2))
-        end,
-      },
-      {
-        "no file",
-        "InvalidArgument",
-        function(parts)
-          table.remove(parts)
-        end,
-      },
-      {
-        "a longer file",
-        "EntityTooLarge",
-        function(parts)
-          parts[#parts][2] = "hello!"
-        end,
-      },
-      {
-        "a shorter file",
-        "EntityTooSmall",
-        function(parts)
-          parts[#parts][2] = "hell"
-        end,
-      },
-    }
-    for _, row in ipairs(rows) do
-      it("refuses " .. row[1], function()
-        local grant = presign(5)
-        local parts = granted(grant, "hello")
-        row[3](parts)
-        local status, text = upload(grant, parts)
-        assert.is_true(status == 400 or status == 403)
-        assert.matches("<Code>" .. row[2] .. "</Code>", text, 1, true)
-        assert.equal(1, #server:violations())
-      end)
-    end
-
-    it("refuses the key of the API", function()
-      local grant = presign(5)
-      local status, text = upload(grant, granted(grant, "hello"), {
-        Authorization = KEY,
-      })
-      assert.equal(400, status)
-      assert.matches("Unsupported Authorization Type", text)
-      assert.equal(1, #server:violations())
-    end)
-
-    it("takes no offence at a client that gives up", function()
-      local client = assert(socket.connect(server.storage_url:match("//(.*):"),
-        server.storage_url:match("%d+$")))
-      client:send("POST /maiagent-media/ HTTP/1.1\r\nContent-Length: 9999\r\n"
-        .. "Content-Type: " .. FORM["Content-Type"] .. "\r\n\r\n"
-        .. form({ { "key", "a" } }):sub(1, 40))
-      socket.sleep(0.05)
-      client:close()
-      socket.sleep(0.05)
-      assert.same({}, server:violations())
-      assert.equal(0, server:connections())
-      assert.is_nil(server:log()[1].status)
-    end)
-
-    it("streams what it does not keep", function()
-      local content = ("x"):rep(3 * 2 ^ 20)
-      local grant = presign(#content)
-      assert.equal(204, (upload(grant, granted(grant, content))))
-      local _, path = knowledge_base()
-      local page = created(path .. "files/", {
-        files = { { filename = "a", file = grant.fields.key } },
-      })
-      assert.equal(#content, page.results[1].size)
-    end)
-  end)
-
   describe("Excel", function()
     local function import(path, content)
-      return call("POST", path, form({ { "excelFile", content, "a.xlsx" } }), {
-        headers = FORM,
-      })
+      local body = form.body({ { "excelFile", content, "a.xlsx" } })
+      return call("POST", path, body, { headers = form.HEADERS })
     end
 
     it("reads back the labels that it wrote", function()
@@ -697,7 +533,8 @@ describe("the stand-in", function()
       local status, value = import(url, "text")
       assert.equal(400, status)
       assert.same({ "Not an Excel workbook." }, value.excelFile)
-      status, value = call("POST", url, form({}), { headers = FORM })
+      status, value = call("POST", url, form.body({}),
+        { headers = form.HEADERS })
       assert.equal(400, status)
       assert.same({ "No file was submitted." }, value.excelFile)
     end)

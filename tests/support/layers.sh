@@ -92,12 +92,13 @@ for path in lua/maiagent/*.lua; do
   done
 done
 
-# The stand-in judges the library, so it uses nothing of the library.
+# The stand-in judges the library, so it uses nothing of the library but the
+# hashes that its disk module takes from libcrypto.
 for path in lua/maiagent/testing.lua lua/maiagent/testing/*.lua; do
   [ -f "$path" ] || continue
   for module in $(required "$path"); do
     case $module in
-      testing*) ;;
+      testing* | disk) ;;
       *) complain "$path requires $module" ;;
     esac
   done

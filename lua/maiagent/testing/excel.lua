@@ -1,11 +1,11 @@
 --- A knowledge base's labels and metadata as Excel sheets, out and in.
 local api = require "maiagent.testing.api"
+local http = require "maiagent.testing.http"
 local json = require "maiagent.testing.json"
 local ltn12 = require "ltn12"
 local multipart = require "maiagent.testing.multipart"
 local resources = require "maiagent.testing.resources"
 local state = require "maiagent.testing.state"
-local url = require "socket.url"
 local xlsx = require "maiagent.testing.xlsx"
 
 local TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -75,18 +75,17 @@ local function export(kind, title)
       end
     end
     return 200, xlsx.write(rows), { ["Content-Type"] = TYPE,
-      ["Content-Disposition"] = "attachment; filename*=utf-8''"
-        .. url.escape(call.record.name .. title) }
+      ["Content-Disposition"] = http.attachment(call.record.name .. title) }
   end
 end
 
 -- The rows of the sheet in the part excelFile, or the end of the call.
 local function uploaded(call)
   local parts = multipart.parse(ltn12.source.string(call.request.body),
-    call.request.headers["content-type"] or "", math.huge)
+    call.request.headers["content-type"] or "")
   local part = parts and parts[1] or {}
   local found = part.name == "excelFile" and part.filename
-  local rows = found and xlsx.read(part.content)
+  local rows = found and xlsx.read(part.content:sub(1, part.size))
   return rows and rows[1] and rows or api.fail(400, { excelFile = json.array({
     found and "Not an Excel workbook." or "No file was submitted." }) })
 end

@@ -1,13 +1,12 @@
 --- Faults on request: what goes wrong instead of, or around, the next answer.
 -- Any fault with apply = true is one of an operation that was carried out.
-local http = require "maiagent.testing.http"
 local json = require "maiagent.testing.json"
 local has_zlib, zlib = pcall(require, "zlib")
 
--- Both return the response to be sent, if one is: INSTEAD(fault, connection),
--- and AROUND(fault, connection, response, text) of the ordinary one; text is
--- that as it would be sent.
-local INSTEAD, AROUND = {}, {}
+-- Both return the response to be sent, if one is: INSTEAD(fault, connection,
+-- request, read), and AROUND(fault, connection, request, response) of the
+-- ordinary one. BEFORE(fault, connection, read) returns another read().
+local INSTEAD, AROUND, BEFORE = {}, {}, {}
 
 --- {status=500, headers=, body= | json=}: that answer instead.
 function INSTEAD.status(fault)
@@ -42,8 +41,9 @@ function INSTEAD.raw(fault, connection)
   connection:finish()
 end
 
---- A TCP reset, before the body of the request is read.
-function INSTEAD.reset(_, connection)
+--- {bytes=0}: a TCP reset, once so much of the request's body was read.
+function INSTEAD.reset(fault, connection, request, read)
+  while request.body_bytes < (fault.bytes or 0) and read() do end
   connection:abort()
 end
 
@@ -53,15 +53,14 @@ function INSTEAD.hang(_, connection)
 end
 
 --- {seconds=1}: the ordinary answer, late.
-function AROUND.delay(fault, connection, response)
+function AROUND.delay(fault, connection, _, response)
   connection:sleep(fault.seconds or 1)
   return response
 end
 
 --- {bytes=0, reset=}: the ordinary answer, but only so much of its body.
-function AROUND.cut(fault, connection, _, text)
-  local _, head_size = text:find("\r\n\r\n", 1, true)
-  connection:send(text:sub(1, head_size + (fault.bytes or 0)))
+function AROUND.cut(fault, connection, request, response)
+  connection:answer(request, response, fault.bytes or 0)
   if fault.reset then
     connection:abort()
   end
@@ -69,16 +68,13 @@ function AROUND.cut(fault, connection, _, text)
 end
 
 --- {seconds=0.05, bytes=1}: the ordinary answer, so many bytes at a time.
-function AROUND.drip(fault, connection, _, text)
-  local size = fault.bytes or 1
-  for first = 1, #text, size do
-    connection:send(text:sub(first, first + size - 1))
-    connection:sleep(fault.seconds or 0.05)
-  end
+function AROUND.drip(fault, connection, request, response)
+  connection:answer(request, response, nil, fault.bytes or 1,
+    fault.seconds or 0.05)
 end
 
 --- {count=1, bytes=1024}: the ordinary answer with more headers, so long.
-function AROUND.headers(fault, _, response)
+function AROUND.headers(fault, _, _, response)
   for number = 1, fault.count or 1 do
     response.headers["X-Filler-" .. number] = ("h"):rep(fault.bytes or 1024)
   end
@@ -86,25 +82,35 @@ function AROUND.headers(fault, _, response)
 end
 
 --- The ordinary answer, then the end of the connection, unannounced.
-function AROUND.close(_, connection, _, text)
-  connection:send(text)
+function AROUND.close(_, connection, request, response)
+  connection:answer(request, response)
   connection:finish()
 end
 
 --- The ordinary answer, compressed; needs lua-zlib.
-function AROUND.gzip(_, _, response)
+function AROUND.gzip(_, _, _, response)
   response.body = zlib.deflate(6, 31)(response.body or "", "finish")
   response.headers["Content-Encoding"] = "gzip"
   return response
 end
 
+--- {seconds=0.05}: such a pause before each piece of the request's body is
+-- read, 64 KiB or a little more.
+function BEFORE.slow(fault, connection, read)
+  return function()
+    connection:sleep(fault.seconds or 0.05)
+    return read()
+  end
+end
+
 --- Queues a fault in `list`; raises for a kind that is unknown.
 local function add(list, fault)
-  local copy = { times = 1, after = 0 }
+  local copy = { times = fault.chance and math.huge or 1, after = 0, seed = 1 }
   for name, value in pairs(fault) do
     copy[name] = value
   end
-  if not INSTEAD[copy.kind] and not AROUND[copy.kind] then
+  if not INSTEAD[copy.kind] and not AROUND[copy.kind]
+    and not BEFORE[copy.kind] then
     error(("unknown kind of fault %q"):format(tostring(copy.kind)), 3)
   elseif copy.kind == "gzip" and not has_zlib then
     error("the gzip fault needs lua-zlib", 3)
@@ -112,11 +118,20 @@ local function add(list, fault)
   list[#list + 1] = copy
 end
 
+-- Whether chance wants it: a generator of each fault's own, begun with its
+-- seed, so that runs repeat (Park and Miller).
+local function is_drawn(fault)
+  if fault.chance then
+    fault.drawn = (fault.drawn or fault.seed * 48271) * 16807 % 2147483647
+  end
+  return not fault.chance or fault.drawn / 2147483647 < fault.chance
+end
+
 -- The first fault for this request; it is used up once its times are over.
 local function take(list, request)
   for place, fault in ipairs(list) do
     if (fault.method or request.method) == request.method
-      and request.path:find(fault.path or "") then
+      and request.path:find(fault.path or "") and is_drawn(fault) then
       fault.after = fault.after - 1
       if fault.after < 0 then
         fault.times = fault.times - 1
@@ -127,22 +142,24 @@ local function take(list, request)
 end
 
 --- Answers one request, by way of a fault of `list` if one is meant for it;
--- serve() returns the ordinary response.
+-- serve(read) returns the ordinary response, given what reads the body.
 local function perform(list, serve, connection, request, read)
   local fault = take(list, request) or {}
   local instead, around = INSTEAD[fault.kind], AROUND[fault.kind]
-  local response = (not instead or fault.apply) and serve()
+  if BEFORE[fault.kind] then
+    read = BEFORE[fault.kind](fault, connection, read)
+  end
+  local response = (not instead or fault.apply) and serve(read)
   if instead then
     while fault.kind ~= "reset" and read() do end
-    response = instead(fault, connection)
+    response = instead(fault, connection, request, read)
   end
   request.status = response.status
   if around then
-    response = around(fault, connection, response,
-      http.serialise(response, request))
+    response = around(fault, connection, request, response)
   end
   if response then
-    connection:send(http.serialise(response, request))
+    connection:answer(request, response)
   end
 end
 

@@ -1,6 +1,7 @@
 --- A knowledge base's files, and what is made from them: documents,
 -- translations.
 local api = require "maiagent.testing.api"
+local http = require "maiagent.testing.http"
 local json = require "maiagent.testing.json"
 local resources = require "maiagent.testing.resources"
 local state = require "maiagent.testing.state"
@@ -63,6 +64,10 @@ route(files, "POST ", function(call)
   for place, item in ipairs(made) do
     item.started = state.now()
     made[place] = resources.add(call, call.list, item)
+    local object = call.state.objects[item.file]
+    if object then
+      object.name = item.filename
+    end
   end
   local page = one_page(call, made)
   local bare = call.state.options.kb_files_reply == "array"
@@ -99,7 +104,7 @@ end)
 
 local function text_of(call, file)
   local object = call.state.objects[file.file]
-  local text = object and object.content or ""
+  local text = object and object.content:sub(1, 65536) or ""
   return text:find("^[\t\r\n -~]+$") and text or "Text of " .. file.filename
 end
 
@@ -161,7 +166,8 @@ route(translations, "POST ", function(call)
   local text = sent.targetLanguage .. ": " .. text_of(call, call.records[2])
   local record = resources.add(call, call.list, sent)
   record.key = "media/translations/" .. record.id .. ".txt"
-  call.state.objects[record.key] = { size = #text, content = text }
+  state.store(call.state, record.key, text, "text/plain; charset=utf-8").name =
+    sent.targetLanguage .. "_" .. call.records[2].filename .. ".txt"
   return 201, sent
 end)
 
@@ -169,6 +175,14 @@ route(translations, "GET {id}/download/", function(call)
   local shown = resources.show(call, call.record)
   if shown.status ~= "completed" then
     fail(404, "The translation is not completed.")
+  end
+  local reply = call.state.options.translation_reply
+  if reply == "redirect" then
+    return 302, "", { Location = shown.translatedFileUrl }
+  elseif reply == "bytes" then
+    local object = call.state.objects[call.record.key]
+    return 200, object.content, { ["Content-Type"] = object.type,
+      ["Content-Disposition"] = http.attachment(object.name) }
   end
   return 200, shown
 end)

@@ -2,6 +2,7 @@
 -- in one `select`, which knows about a thousand descriptors.
 local json = require "maiagent.testing.json"
 local socket = require "socket"
+local url = require "socket.url"
 
 local CHUNK = 65536
 local LUASEC_WAITS = { wantread = "read", wantwrite = "write" }
@@ -58,13 +59,18 @@ function connection_index:send(data)
   end
 end
 
---- Waits for `seconds`, by default for ever, but not longer than the client.
+--- Waits for `seconds`, by default for ever, but not longer than the client,
+-- of whom no more than a little is read meanwhile.
 function connection_index:sleep(seconds)
   self.deadline = socket.gettime() + (seconds or math.huge)
   while socket.gettime() < self.deadline do
-    local data, reason, partial = self.socket:receive(CHUNK)
-    self.buffer = self.buffer .. (data or partial or "")
-    wait_for(self, reason or "timeout", "read")
+    local data, reason, partial
+    if #self.buffer < CHUNK then
+      data, reason, partial = self.socket:receive(CHUNK)
+      self.buffer = self.buffer .. (data or partial or "")
+    end
+    wait_for(self, reason or "timeout",
+      #self.buffer < CHUNK and "read" or "time")
   end
   self.deadline = nil
 end
@@ -107,6 +113,9 @@ local function read_request(connection)
   return request, function()
     local left = size - request.body_bytes
     if left > 0 then
+      if left == size and headers.expect then
+        connection:send("HTTP/1.1 100 Continue\r\n\r\n")
+      end
       local data = connection.buffer ~= "" and connection.buffer
         or connection:fill()
       connection.buffer, data = data:sub(left + 1), data:sub(1, left)
@@ -114,6 +123,11 @@ local function read_request(connection)
       return data
     end
   end
+end
+
+--- The header of an answer that is to be saved under this name.
+local function attachment(name)
+  return "attachment; filename*=utf-8''" .. url.escape(name)
 end
 
 --- What is left of a request's body.
@@ -125,22 +139,43 @@ local function read_all(read)
   return table.concat(pieces)
 end
 
---- A response {status, headers, body} as it is sent.
+-- A response as it is sent: the size of its head, that of all of it, and a
+-- function for the bytes from one place to another.
 local function serialise(response, request)
-  local body = response.body or ""
+  local body, skipped = response.body or "", response.skipped or 0
+  local size = response.size or #body
   local lines = { "HTTP/1.1 " .. response.status
     .. (response.status < 400 and " OK" or " Error") }
   for name, value in pairs(response.headers or {}) do
     lines[#lines + 1] = name .. ": " .. value
   end
   if response.status ~= 204 and response.status ~= 304 then
-    lines[#lines + 1] = "Content-Length: " .. #body
+    lines[#lines + 1] = "Content-Length: " .. size
   end
   if not request.keep_alive then
     lines[#lines + 1] = "Connection: close"
   end
-  return table.concat(lines, "\r\n") .. "\r\n\r\n"
-    .. (request.method == "HEAD" and "" or body)
+  local head = table.concat(lines, "\r\n") .. "\r\n\r\n"
+  return #head, #head + (request.method == "HEAD" and 0 or size),
+    function(first, last)
+      return head:sub(first, last) .. (last <= #head and ""
+        or body:sub(skipped + math.max(first - #head, 1),
+          skipped + last - #head))
+    end
+end
+
+--- Sends a response {status, headers, body, size, skipped}: `size` bytes of the
+-- body, after those `skipped`; by default all. A body is anything with sub().
+-- At most `limit` bytes of it are sent, `step` at a time, then a pause (s).
+function connection_index:answer(request, response, limit, step, pause)
+  local head_size, size, part = serialise(response, request)
+  local stop = math.min(size, head_size + (limit or size))
+  for first = 1, stop, step or CHUNK do
+    self:send(part(first, math.min(first + (step or CHUNK) - 1, stop)))
+    if pause then
+      self:sleep(pause)
+    end
+  end
 end
 
 local loop_index = {}
@@ -208,15 +243,15 @@ end
 --- Serves what is ready, waiting at most `seconds` for it. `client` is anything
 -- with getfd() whose readiness ends the wait too.
 function loop_index:step(seconds, client)
-  local readers, writers, ready = { client }, {}, {}
+  local lists, ready = { read = { client }, write = {}, time = {} }, {}
   local now, until_ready = socket.gettime(), seconds or 0
   for stream, connection in pairs(self.open) do
-    local list = connection.waits == "write" and writers or readers
-    list[#list + 1] = stream
+    table.insert(lists[connection.waits], stream)
     local left = (connection.deadline or math.huge) - now
     until_ready = math.max(math.min(until_ready, left), 0)
   end
-  local readable, writable = socket.select(readers, writers, until_ready)
+  local readable, writable = socket.select(lists.read, lists.write,
+    until_ready)
   for stream, connection in pairs(self.open) do
     if readable[stream] or writable[stream]
       or (connection.deadline or math.huge) <= socket.gettime() then
@@ -250,5 +285,5 @@ local function new_loop()
   return { open = {}, accepted = 0, recorded = json.array() }
 end
 
-return { loop_index = loop_index, new_loop = new_loop, read_all = read_all,
-  serialise = serialise }
+return { attachment = attachment, loop_index = loop_index, new_loop = new_loop,
+  read_all = read_all }

@@ -28,8 +28,9 @@ require "maiagent.testing.files"
 require "maiagent.testing.excel"
 
 local DEFAULTS = { api_key = "test-key", host = "127.0.0.1", port = 0,
-  processing_time = 0.1, page_size = 10, kb_files_reply = "page",
-  strict = false, tls = false, lua = false }
+  processing_time = 0.1, page_size = 10, presign_lifetime = 3600,
+  kb_files_reply = "page", translation_reply = "json", strict = false,
+  tls = false, lua = false }
 local LOGGED_BODY = 65536
 
 local Server = { __name = "maiagent.testing.server" }
@@ -57,8 +58,8 @@ local function listen(server, port, answer)
   local taken = server:listen(options.host, port,
     function(connection, request, read)
       table.insert(server.requests, request)
-      faults.perform(server.faults, function()
-        local response = answer(server, request, read)
+      faults.perform(server.faults, function(reader)
+        local response = answer(server, request, reader)
         request.body = request.body and request.body:sub(1, LOGGED_BODY)
         return response
       end, connection, request, read)
@@ -71,8 +72,9 @@ end
 
 --- Starts a server in this process. It does its work in server:step().
 -- options (all optional): api_key, host, port, processing_time (s until a file
--- is done), page_size, kb_files_reply = "page"|"array", strict (a wrong key is
--- a violation), tls = {certificate=, key=} (file names).
+-- is done), page_size, presign_lifetime (s), kb_files_reply = "page"|"array",
+-- translation_reply = "json"|"redirect"|"bytes", strict (a wrong key is a
+-- violation), tls = {certificate=, key=} (file names).
 local function start(options)
   options = complete(options)
   local server = setmetatable(http.new_loop(), Server)
@@ -133,6 +135,13 @@ function server_index:reset()
   self.state = state.new(self.state.options)
   self.requests, self.recorded = json.array(), json.array()
   self.faults = {}
+end
+
+--- Closes every socket and forgets what was stored, for good.
+function server_index:stop()
+  http.loop_index.stop(self)
+  self.state.objects = {}
+  collectgarbage() -- closes the files, which have no names
 end
 
 return { spawn = spawn, start = start }

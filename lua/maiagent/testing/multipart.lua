@@ -1,8 +1,9 @@
 --- multipart/form-data, read piece by piece: a large part is never held whole.
+local content = require "maiagent.testing.content"
 
 local function part_of(head)
   local disposition = head:match("[Cc]ontent%-[Dd]isposition:([^\r]*)") or ""
-  return { name = disposition:match('; *name="(.-)"'), size = 0,
+  return { name = disposition:match('; *name="(.-)"'),
     filename = disposition:match('; *filename="(.-)"'),
     type = head:match("[Cc]ontent%-[Tt]ype: *([^\r]*)") }
 end
@@ -25,25 +26,24 @@ local function read_until(mark, buffer, read, sink)
   end
 end
 
--- Reads a part: its headers, then its content, kept if not above `limit`.
-local function read_part(buffer, mark, read, limit)
-  local head, pieces = {}, {}
+-- Reads a part: its headers, then its content.
+local function read_part(buffer, mark, read)
+  local head, store = {}, content.new()
   local rest = read_until("\r\n\r\n", buffer, read, function(data)
     head[#head + 1] = data
   end)
-  local part = part_of(table.concat(head))
   rest = rest and read_until(mark, rest, read, function(data)
-    part.size = part.size + #data
-    pieces[#pieces + 1] = part.size <= limit and data or nil
+    store:add(data)
   end)
-  part.content = part.size <= limit and table.concat(pieces) or nil
+  local part = part_of(table.concat(head))
+  part.size, part.content = store.size, store:done()
   return part, rest
 end
 
 --- The parts of a body, an array of {name, filename, type, size, content}; nil
--- if it is malformed. read() gives the body's next piece, then nil; a content
--- of more than `limit` bytes is forgotten.
-local function parse(read, content_type, limit)
+-- if it is malformed. read() gives the body's next piece, then nil; content is
+-- a string or, if large, a file with the sub() of one (see content.lua).
+local function parse(read, content_type)
   local boundary =
     content_type:match('^multipart/form%-data.*boundary="?([^";]+)')
   local mark, parts = "\r\n--" .. (boundary or ""), {}
@@ -55,7 +55,7 @@ local function parse(read, content_type, limit)
     if rest:sub(1, 2) == "--" then
       return parts
     end
-    parts[#parts + 1], rest = read_part(rest, mark, read, limit)
+    parts[#parts + 1], rest = read_part(rest, mark, read)
   end
 end
 

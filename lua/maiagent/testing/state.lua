@@ -41,6 +41,16 @@ local function timestamp(seconds)
     .. (".%03dZ"):format(math.floor(seconds % 1 * 1000))
 end
 
+--- Puts an object into storage, in place of one with that key. Its content is
+-- a string, or has the size and the sub() of one.
+local function store(state, key, content, kind)
+  state.objects[key] = { content = content, size = content.size or #content,
+    type = kind or "application/octet-stream",
+    etag = '"' .. new_id(state) .. '"',
+    modified = os.date("!%a, %d %b %Y %H:%M:%S GMT") }
+  return state.objects[key]
+end
+
 --- Where work begun at `started` stands: "initial", "processing" or "done".
 local function stage(state, started)
   local progress = (socket.gettime() - started) / state.options.processing_time
@@ -49,9 +59,9 @@ local function stage(state, started)
 end
 
 --- Everything of a server at its beginning. The models are there already;
--- objects are what storage holds, grants the uploads it was told to expect.
+-- objects are what storage holds.
 local function new(options)
-  local state = { options = options, children = {}, objects = {}, grants = {},
+  local state = { options = options, children = {}, objects = {},
     born = math.floor(socket.gettime()), ids = 0 }
   for kind, names in pairs(MODELS) do
     for place, name in ipairs(names) do
@@ -63,4 +73,5 @@ local function new(options)
 end
 
 return { children = children, find = find, new = new, new_id = new_id,
-  now = socket.gettime, remove = remove, stage = stage, timestamp = timestamp }
+  now = socket.gettime, remove = remove, stage = stage, store = store,
+  timestamp = timestamp }

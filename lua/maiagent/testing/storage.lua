@@ -1,15 +1,12 @@
 --- Object storage with presigned POST uploads, on an origin of its own.
--- Uploads are streamed: only what is small enough to be served again is kept.
-local json = require "maiagent.testing.json"
-local mime = require "mime"
+local http = require "maiagent.testing.http"
 local multipart = require "maiagent.testing.multipart"
+local policy = require "maiagent.testing.policy"
 local resources = require "maiagent.testing.resources"
 local state = require "maiagent.testing.state"
 local url = require "socket.url"
 
-local KEPT = 2 ^ 20
-local LIFETIME = 3600
-local BUCKET = "/maiagent-media/"
+local BUCKET = "/" .. policy.BUCKET .. "/"
 local FOLDERS = { ["chatbot-file"] = "media/chatbots/chatbot-file/",
   attachment = "media/chat/attachment/", ["batch-qa"] = "media/batch-qa/" }
 
@@ -21,99 +18,109 @@ resources.route(uploads, "POST ", function(call)
   local asked = call:check(uploads.fields)
   local key = FOLDERS[asked.modelName] .. state.new_id(call.state)
     .. (asked.filename:match("%.%w+$") or "")
-  local policy = json.encode({ conditions = { { key = key },
-    { "content-length-range", asked.fileSize, asked.fileSize } },
-    expiration = state.timestamp(state.now() + LIFETIME) })
-  asked.fields = { key = key, policy = mime.b64(policy),
-    ["x-amz-algorithm"] = "AWS4-HMAC-SHA256",
-    ["x-amz-credential"] = os.date("!STANDIN/%Y%m%d/local/s3/aws4_request"),
-    ["x-amz-date"] = os.date("!%Y%m%dT%H%M%SZ"),
-    ["x-amz-signature"] = state.new_id(call.state) }
+  asked.fields = policy.grant(key, asked.fileSize,
+    state.now() + call.state.options.presign_lifetime)
   asked.url = call.server.storage_url .. BUCKET
-  call.state.grants[key] = asked
   return 200, asked
 end)
 
-local function refuse(status, code, message)
+local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;",
+  ['"'] = "&quot;" }
+
+local function refuse(status, code, message, more)
+  local elements = { "<Code>" .. code .. "</Code><Message>"
+    .. message:gsub('[&<>"]', ENTITIES) .. "</Message>" }
+  for name, value in pairs(more or {}) do
+    table.insert(elements, ("<%s>%s</%s>"):format(name, value, name))
+  end
   return { status = status, headers = { ["Content-Type"] = "application/xml" },
-    body = ("<Error><Code>%s</Code><Message>%s</Message></Error>"):format(code,
-      message) }
+    body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error>'
+      .. table.concat(elements) .. "</Error>" }
 end
 
--- A name of which the fields sent and those given out have different values.
-local function difference(sent, granted)
-  for name, value in pairs(granted) do
-    if sent[name] ~= value then
-      return name
-    end
-  end
-  for name in pairs(sent) do
-    if not granted[name] then
-      return name
-    end
-  end
-end
-
--- What is wrong with an upload: status, code, message.
-local function problem_of(parts, file, sent, grant)
-  local changed = grant and difference(sent, grant.fields)
+-- The form's fields, the file, and what is wrong with them, as the policy's
+-- check tells it.
+local function examine(parts)
   if not parts then
-    return 400, "MalformedPOSTRequest",
-      "The body of your POST request is not well-formed multipart/form-data."
-  elseif not file or file.name ~= "file" or sent.file then
-    return 400, "InvalidArgument",
-      "POST requires exactly one file upload per request, as its last field."
-  elseif not grant or changed then
-    return 403, "AccessDenied", "Invalid according to Policy: Policy "
-      .. "Condition failed: " .. (changed or "key")
-  elseif file.size > grant.fileSize then
-    return 400, "EntityTooLarge",
-      "Your proposed upload exceeds the maximum allowed size"
-  elseif file.size < grant.fileSize then
-    return 400, "EntityTooSmall",
-      "Your proposed upload is smaller than the minimum allowed size"
+    return nil, nil, { 400, "MalformedPOSTRequest",
+      "The body of your POST request is not well-formed multipart/form-data." }
   end
+  local file, form = table.remove(parts), {}
+  for _, part in ipairs(parts) do
+    local name, value = (part.name or ""):lower(), part.content:sub(1, 20480)
+    form[name] = form[name] and form[name] .. "," .. value or value
+  end
+  if not file or file.name ~= "file" or form.file then
+    return form, file, { 400, "InvalidArgument",
+      "POST requires exactly one file upload per request, as its last field." }
+  end
+  return form, file, policy.check(form, file.size)
 end
 
+-- That a policy has expired is nothing that a client has done wrong.
 local function upload(server, request, read)
-  local parts = multipart.parse(read, request.headers["content-type"] or "",
-    KEPT)
+  local form, file, problem = examine(multipart.parse(read,
+    request.headers["content-type"] or ""))
   while read() do end
-  local file, sent = table.remove(parts or {}), {}
-  for _, part in ipairs(parts or {}) do
-    sent[part.name or ""] = part.content
+  if problem then
+    local status, code, message, more = problem[1], problem[2], problem[3],
+      problem[4]
+    if not message:find("Policy expired", 1, true) then
+      server:note(request, code .. ": " .. message)
+    end
+    return refuse(status, code, message, more)
   end
-  local status, code, message = problem_of(parts, file, sent,
-    server.state.grants[sent.key])
-  if status then
-    server:note(request, code .. ": " .. message)
-    return refuse(status, code, message)
-  end
-  server.state.objects[sent.key] = file
-  return { status = 204, headers = { ETag = '"' .. file.size .. '"' } }
+  local object = state.store(server.state, form.key, file.content,
+    form["content-type"] or file.type)
+  return { status = 204, headers = { ETag = object.etag } }
 end
 
-local function download(server, request)
-  local object = server.state.objects[url.unescape(request.path:sub(2))]
-  if request.method ~= "GET" or not object then
-    return refuse(404, "NoSuchKey", "The specified key does not exist.")
-  elseif not object.content then
-    return refuse(501, "NotImplemented", "Uploads above 1 MiB are not kept.")
+-- The places of the first and the last byte that are asked for, from 0 on; nil
+-- if all are.
+local function range_of(headers, object)
+  local first, last = (headers.range or ""):match("^bytes=(%d*)%-(%d*)$")
+  local expected = headers["if-range"] or object.etag
+  first, last = tonumber(first), tonumber(last)
+  if not (first or last)
+    or expected ~= object.etag and expected ~= object.modified then
+    return nil
+  elseif not first then
+    return math.max(object.size - last, 0), object.size - 1
   end
-  return { status = 200, body = object.content, headers = {
-    ["Content-Type"] = object.type or "application/octet-stream" } }
+  return first, math.min(last or object.size, object.size - 1)
+end
+
+local function download(object, headers)
+  local first, last = range_of(headers, object)
+  local range = "bytes */" .. object.size
+  if first and first > last then
+    local response = refuse(416, "InvalidRange",
+      "The requested range is not satisfiable")
+    response.headers["Content-Range"] = range
+    return response
+  end
+  range = first and range:gsub("*", first .. "-" .. last, 1) or nil
+  return { status = first and 206 or 200, body = object.content,
+    skipped = first, size = first and last - first + 1 or object.size,
+    headers = { ["Accept-Ranges"] = "bytes", ["Content-Range"] = range,
+      ["Content-Disposition"] = object.name and http.attachment(object.name),
+      ["Content-Type"] = object.type, ["ETag"] = object.etag,
+      ["Last-Modified"] = object.modified } }
 end
 
 --- Answers one request to storage; the key of the API has no business here.
 local function serve(server, request, read)
+  local object = server.state.objects[url.unescape(request.path:sub(2))]
   if request.headers.authorization then
     while read() do end
     server:note(request, "Authorization sent to storage")
     return refuse(400, "InvalidArgument", "Unsupported Authorization Type")
   elseif request.method == "POST" and request.path == BUCKET then
     return upload(server, request, read)
+  elseif not object or not ("GET HEAD"):find(request.method, 1, true) then
+    return refuse(404, "NoSuchKey", "The specified key does not exist.")
   end
-  return download(server, request)
+  return download(object, request.headers)
 end
 
 return { serve = serve }
