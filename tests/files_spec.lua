@@ -446,4 +446,25 @@ describe("Excel", function()
       end
     end)
   end)
+
+  it("tells which rows of an import failed, and gives the result", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    assert(client.knowledge_bases.labels:create(kb, { name = "known" }))
+    local file = assert(client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }, { labels = {
+        assert(client.knowledge_bases.labels:list(kb)).results[1] } }))
+    local bytes = assert(client.knowledge_bases:export_labels_excel(kb))
+    assert(client.knowledge_bases.labels:delete(kb,
+      assert(client.knowledge_bases.labels:list(kb)).results[1].id))
+    local result, err, response = client.knowledge_bases:import_labels_excel(
+      kb, { content = bytes, filename = "labels.xlsx" })
+    assert.is_false(result.success)
+    assert.equal(file.id, result.errors[1].file_id)
+    assert.equal("invalid", err.kind)
+    assert.same({ ["rows.2"] = { "Label not found: known" } }, err.fields)
+    assert.equal("POST", err.method)
+    assert.equal(200, response.status)
+  end)
 end)

@@ -7,6 +7,7 @@
 local core = require("maiagent.core")
 local download = require("maiagent.download")
 local errors = require("maiagent.errors")
+local imported = require("maiagent.imported")
 local options_of = require("maiagent.options")
 local send = require("maiagent.send")
 local upload = require("maiagent.upload")
@@ -309,14 +310,31 @@ local function begin(state, row, ids, params, given)
   return pending
 end
 
+-- The forms of this API are imports: their answers tell failures with 200.
+local function import_failure(pending, result, response)
+  local id = response.request_id
+  return imported.failure(result, {
+    status = response.status,
+    method = pending.request:method(),
+    path = pending.call.path,
+    request_id = id and pending.call.redact(id),
+    attempts = response.attempts,
+  })
+end
+
 --- One call of an operation.
--- @return value, nil, response; or nil, err, response
+-- @return value, nil, response; or nil, err, response. An import of which rows
+--   failed gives both: result, err, response.
 local function run(state, row, ids, params, given)
   local pending, err = begin(state, row, ids, params, given)
   if not pending then
     return nil, err
   end
-  return collect(state, pending, row.reply)
+  local value, failure, response = collect(state, pending, row.reply)
+  if row.body == "form" and value ~= nil then
+    failure = import_failure(pending, value, response)
+  end
+  return value, failure, response
 end
 
 --- Puts a presigned POST on the wire: another host's, so without the key.

@@ -1,6 +1,7 @@
 --- The API as objects: client.knowledge_bases.files:list(…) and all the others,
 -- made of the rows of core.describe().
 
+local attachments = require("maiagent.attachments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
@@ -192,6 +193,7 @@ end
 
 -- Flows above one request, beside the operations of their resource.
 local FLOWS = {
+  ["attachments.upload"] = attachments.upload,
   ["knowledge_bases.files.upload"] = files.upload,
   ["knowledge_bases.files.wait"] = processing.wait,
   ["uploads.put"] = storing.put_source,

@@ -49,19 +49,19 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 order='errors
 pages poll protect response retry upload download stream
 folder journal plan
-deadline registration
+deadline imported registration
 host tasks
 options wait
 gather
 send
 call
 listing storing
-files processing
+attachments files processing
 resources
 client
 init'
 leaves=' errors pages poll protect response retry upload download stream'
-leaves+=' folder journal plan deadline registration '
+leaves+=' folder journal plan deadline imported registration '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files

@@ -1,0 +1,89 @@
+--- Files as attachments of messages: stored, then registered.
+
+local call = require("maiagent.call")
+local errors = require("maiagent.errors")
+local options_of = require("maiagent.options")
+local storing = require("maiagent.storing")
+local upload = require("maiagent.upload")
+
+local TYPES = {
+  image = "avif bmp gif heic heif jfif jpeg jpg png svg tif tiff webp",
+  video = "3gp avi flv m4v mkv mov mp4 mpeg mpg ogv webm wmv",
+  audio = "aac aif aiff amr flac m4a mid midi mp3 oga ogg opus wav wma",
+}
+
+local TYPE_OF = {}
+for kind, extensions in pairs(TYPES) do
+  for extension in extensions:gmatch("%S+") do
+    TYPE_OF[extension] = kind
+  end
+end
+
+local FIELDS = { type = true }
+
+local row = call.rows["attachments.create"]
+
+local function check_params(params)
+  if params ~= nil and type(params) ~= "table" then
+    errors.misuse("attachments.upload: params must be a table, got "
+      .. type(params))
+  end
+  for name in pairs(params or {}) do
+    if not FIELDS[name] then
+      errors.misuse("attachments.upload: unknown params." .. tostring(name)
+        .. errors.did_you_mean(name, FIELDS))
+    end
+  end
+end
+
+-- PDFs and all that is unknown are "other", as the service wants them.
+local function type_of(filename)
+  local extension = filename:match("%.([^.]+)$")
+  return extension and TYPE_OF[extension:lower()] or "other"
+end
+
+local function attachment_of(key, filename, params)
+  local kind = params and params.type
+  if kind == nil then
+    kind = type_of(filename)
+  end
+  return { file = key, filename = filename, type = kind }
+end
+
+--- Uploads an attachment: presign, storage POST, register (operations
+-- uploads.presign and attachments.create). The file is streamed.
+-- @tparam table state
+-- @tparam string|table given a path, or { path | content | reader, filename,
+--   size }
+-- @tparam table|nil params type: "image", "video", "audio" or "other"; by the
+--   name's extension where it is not given
+-- @tparam table|nil options timeout (seconds, of all requests together),
+--   max_retries, headers, max_speed (bytes/s), on_progress(sent, total) in
+--   bytes of the request that carries the file: from 0 again where it has to
+--   be repeated; returning false cancels
+-- @treturn table|nil the attachment
+-- @treturn table|nil error (kind "file" where the file cannot be read)
+-- @treturn table|nil response of the registration, or of what failed
+local function upload_attachment(state, given, params, options)
+  options = options_of.upload("attachments.upload", options)
+  check_params(params)
+  call.prepare(state, row, {}, attachment_of("key", "name", params), {})
+  local from, err = upload.source(given)
+  if not from then
+    return nil, err
+  end
+  local clock = storing.clock_of(state, options)
+  local key, refused, refusal =
+    storing.put(state, from, "attachment", options)
+  if not key then
+    return nil, refused, refusal
+  end
+  local left, late = storing.quiet(clock, options)
+  if not left then
+    return nil, late
+  end
+  return call.run(state, row, {}, attachment_of(key, from.filename, params),
+    left)
+end
+
+return { upload = upload_attachment }
