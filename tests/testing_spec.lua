@@ -431,6 +431,36 @@ describe("the stand-in", function()
       })
       assert.equal("ja: Text of a.pdf", text)
     end)
+
+    for _, reply in ipairs({ "redirect", "bytes" }) do
+      it("are translated, answered with " .. reply, function()
+        local child = testing.spawn({ processing_time = 0.01,
+          translation_reply = reply })
+        server, child = child, server
+        finally(function()
+          server:stop()
+          server = child
+        end)
+        local _, path = knowledge_base()
+        local file = add_files(path, "a.pdf")[1]
+        local url = path .. "files/" .. file.id .. "/translations/"
+        created(url, { targetLanguage = "ja", largeLanguageModelId = UUID })
+        local item = select(2, call("GET", url)).results[1]
+        socket.sleep(0.02)
+        local status, text, headers =
+          call("GET", url .. item.id .. "/download/")
+        if reply == "redirect" then
+          assert.equal(302, status)
+          assert.matches("/media/translations/[%x-]+%.txt$",
+            headers.location)
+          status, text, headers = call("GET", headers.location, nil,
+            { headers = { Authorization = false } })
+        end
+        assert.equal(200, status)
+        assert.equal("ja: Text of a.pdf", text)
+        assert.matches("''ja_a%%2epdf%%2etxt$", headers["content-disposition"])
+      end)
+    end
   end)
 
   describe("Excel", function()
@@ -563,6 +593,51 @@ describe("the stand-in", function()
       local path = "/api/chatbots/" .. bot.id .. "/"
       assert.equal(500, (call("DELETE", path)))
       assert.equal(404, (call("DELETE", path)))
+    end)
+
+    it("may come by chance, the same in every run", function()
+      local function pattern(seed)
+        server:fault({ kind = "status", status = 503, chance = 0.1,
+          seed = seed })
+        local seen = {}
+        for place = 1, 300 do
+          seen[place] = get() == 503 and "x" or "."
+        end
+        server:faults_clear()
+        return table.concat(seen)
+      end
+      local first = pattern()
+      local _, count = first:gsub("x", "")
+      assert.is_true(count > 15 and count < 50, first)
+      assert.equal(first, pattern())
+      assert.not_equal(first, pattern(2))
+    end)
+
+    it("slow takes its time for each piece of a body", function()
+      local _, path = knowledge_base()
+      server:fault({ kind = "slow", seconds = 0.02, path = "files/$" })
+      local began = socket.gettime()
+      local status = call("POST", path .. "files/", {
+        files = { { filename = "a", file = ("x"):rep(400000) } },
+      })
+      assert.equal(201, status)
+      assert.is_true(socket.gettime() - began > 0.04)
+    end)
+
+    it("reset may come amid a body", function()
+      server:fault({ kind = "reset", bytes = 100000 })
+      local client = assert(socket.connect("127.0.0.1", server.port))
+      client:settimeout(5)
+      client:send("POST / HTTP/1.1\r\nContent-Length: 999999\r\n\r\n")
+      client:send(("x"):rep(99999))
+      client:settimeout(0.1)
+      assert.equal("timeout", select(2, client:receive()))
+      client:settimeout(5)
+      client:send("xx")
+      assert.equal("closed", select(2, client:receive()))
+      client:close()
+      local bytes = server:log()[1].body_bytes
+      assert.is_true(bytes >= 100000 and bytes < 200000, tostring(bytes))
     end)
 
     local rows = {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh LUA JOB...: makes sure that what the jobs need is installed. LUA is
 # 5.1, 5.2, 5.3, 5.4 or luajit; the jobs are build, demo, test, lint, judge,
-# packaging and hosts. On Debian and Ubuntu missing packages are installed with
+# signer, packaging and hosts. On Debian and Ubuntu missing packages are installed with
 # apt-get, after saying which; where nothing is missing nothing is run.
 # Elsewhere it only says what is needed.
 # "a|b" is "either; the first that apt knows is installed".
@@ -33,6 +33,7 @@ packages_of() {
       command -v npm >/dev/null || echo "npm"
       echo "curl"
       ;;
+    signer) echo "python3-boto3" ;;
     packaging) echo "luarocks zip unzip git" ;;
     hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson lua-luv" \
       "lua-cqueues" ;;

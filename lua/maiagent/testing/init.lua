@@ -95,8 +95,11 @@ local function spawn(options)
 end
 
 --- Queues a fault for the next matching requests: {kind=, method=, path= (a
--- pattern), times=1, after=0 (matches let through first), ...}; the kinds and
--- their fields stand in faults.lua. Raises for an unknown kind.
+-- pattern), times=1, after=0 (matches let through first), chance= (0 to 1: only
+-- such a share of them, and then times=math.huge; drawn the same in every run,
+-- another way for each seed=1), apply=true (the operation is carried out all
+-- the same), ...}; the kinds and their fields stand in faults.lua. Raises for
+-- an unknown kind.
 function server_index:fault(fault)
   faults.add(self.faults, fault)
   return true

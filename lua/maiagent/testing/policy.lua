@@ -29,10 +29,11 @@ end
 
 --- The form's fields that let a file of that size through until `expires`.
 local function grant(key, size, expires)
-  local date = os.date("!%Y%m%d")
+  local time = os.date("!%Y%m%dT%H%M%SZ")
+  local date = time:sub(1, 8)
   local fields = { key = key, ["x-amz-algorithm"] = ALGORITHM,
     ["x-amz-credential"] = table.concat(scope(date), "/"),
-    ["x-amz-date"] = os.date("!%Y%m%dT%H%M%SZ") }
+    ["x-amz-date"] = time }
   local conditions = json.array({ { bucket = BUCKET },
     { "content-length-range", size, size } })
   for name, value in pairs(fields) do
