@@ -83,6 +83,7 @@ build = {
     ["maiagent.attachments"] = "lua/maiagent/attachments.lua",
     ["maiagent.call"] = "lua/maiagent/call.lua",
     ["maiagent.client"] = "lua/maiagent/client.lua",
+    ["maiagent.crew"] = "lua/maiagent/crew.lua",
     ["maiagent.deadline"] = "lua/maiagent/deadline.lua",
     ["maiagent.download"] = "lua/maiagent/download.lua",
     ["maiagent.errors"] = "lua/maiagent/errors.lua",
@@ -123,6 +124,7 @@ build = {
     ["maiagent.testing.validation"] = "lua/maiagent/testing/validation.lua",
     ["maiagent.testing.xlsx"] = "lua/maiagent/testing/xlsx.lua",
     ["maiagent.upload"] = "lua/maiagent/upload.lua",
+    ["maiagent.upload_all"] = "lua/maiagent/upload_all.lua",
     ["maiagent.wait"] = "lua/maiagent/wait.lua",
   },
 }

@@ -35,14 +35,14 @@ describe("journal", function()
       ["another knowledge base"] = { line(), NOW, "kb2" },
       ["too old"] = { line(), NOW + journal.REUSE_WINDOW },
       ["from the future"] = { line(), NOW - 1 },
-      ["registered"] = { line() .. journal.registered("media/k") },
+      ["used"] = { line() .. journal.used("media/k") },
     }
     for name, row in pairs(rows) do
       assert.is_nil(key_in(row[1], row[2], row[3]), name)
     end
     assert.equal("media/k", key_in(line(), NOW + journal.REUSE_WINDOW - 1))
     assert.equal("media/k",
-      key_in(line() .. journal.registered("media/other")))
+      key_in(line() .. journal.used("media/other")))
   end)
 
   it("reads on past anything that is not of it", function()
@@ -68,7 +68,7 @@ describe("journal", function()
       assert.is_nil(key_in(torn), torn)
       local key = key_in(torn .. good)
       assert.is_true(key == nil or key == "media/k", tostring(key))
-      key = key_in(torn .. journal.registered("media/x"))
+      key = key_in(torn .. journal.used("media/x"))
       assert.is_nil(key, tostring(key))
     end
   end)

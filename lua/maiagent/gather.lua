@@ -16,14 +16,16 @@ function Group:done()
   return false, earliest
 end
 
--- With all that runs inside of them.
+--- Ends tasks, and what runs inside of them: their exchanges are closed, and
+-- nothing of them runs any more.
+-- @tparam table list
 local function cancel(list)
   for _, task in ipairs(list) do
     task.finished = true
     if task.exchange then
       task.exchange:close()
     end
-    if getmetatable(task.subject) == Group then
+    if task.subject and task.subject.tasks then
       cancel(task.subject.tasks)
     end
   end
@@ -109,4 +111,4 @@ local function map(self, list, fn, concurrency)
   return results, failures
 end
 
-return { gather = gather, map = map }
+return { cancel = cancel, gather = gather, map = map }

@@ -3,7 +3,7 @@
 --
 -- A line is either of
 --   1 stored KB_ID SHA256 SIZE TIME KEY NAME
---   1 registered KEY
+--   1 used KEY
 -- ended by a newline, with tabs between. Whatever else is found is not ours,
 -- torn, or of another version, and means nothing. The journal is safe to
 -- delete: what it forgets is uploaded once more.
@@ -47,11 +47,13 @@ local function stored(kb_id, entry, key, time)
   return line_of("stored", kb_id, entry.hash, size, seconds, key, entry.name)
 end
 
---- The line that says that a key is registered, or is of no use any more.
+--- The line that says that a key was given to the service, or is of no use any
+-- more. It is written before the registration is sent: a registration that may
+-- still come into effect must not meet a second one of the same key.
 -- @tparam string key
 -- @treturn string
-local function registered(key)
-  return line_of("registered", key)
+local function used(key)
+  return line_of("used", key)
 end
 
 local function identity(kb_id, hash, size, name)
@@ -75,7 +77,7 @@ local READ = {
     end
     found[key] = { time = time, id = identity(kb_id, hash, size, name) }
   end,
-  registered = function(found, fields)
+  used = function(found, fields)
     if #fields == 3 then
       found[fields[3]] = nil
     end
@@ -120,6 +122,6 @@ return {
   REUSE_WINDOW = REUSE_WINDOW,
   key_of = key_of,
   read = read,
-  registered = registered,
   stored = stored,
+  used = used,
 }

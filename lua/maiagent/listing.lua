@@ -14,8 +14,8 @@ local function nothing() end
 -- @tparam table ids in path order
 -- @tparam table query page and pageSize excepted
 -- @tparam function options gives those of the next request, or nil and an error
--- @tparam function visit called with the items of a page and how many pages
---   that makes; returning true ends the look
+-- @tparam function visit called with the items of a page, how many pages
+--   that makes, and the page; returning true ends the look
 -- @treturn boolean whether the list was read to its end or to the visitor's
 -- @treturn table|nil error where it was not
 -- @treturn table|nil response of the last page
@@ -40,7 +40,7 @@ local function look(state, row, ids, query, options, visit)
   local count = 0
   while page do
     count = count + 1
-    if visit(pages.items_of(page), count) then
+    if visit(pages.items_of(page), count, page) then
       break
     end
     page, err = pager:take()

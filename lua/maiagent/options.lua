@@ -2,6 +2,7 @@
 
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local plan = require("maiagent.plan")
 
 -- A game may keep the environment from its scripts.
 local getenv = os.getenv or function() end
@@ -47,14 +48,18 @@ local function positive(value)
 end
 
 local function one_of(...)
-  local allowed = { ... }
+  local allowed, shown = { ... }, {}
+  for i, candidate in ipairs(allowed) do
+    shown[i] = type(candidate) == "string" and "'" .. candidate .. "'"
+      or tostring(candidate)
+  end
   return function(value)
     for _, candidate in ipairs(allowed) do
       if value == candidate then
         return nil
       end
     end
-    return "must be '" .. table.concat(allowed, "' or '") .. "'"
+    return "must be " .. table.concat(shown, " or ")
   end
 end
 
@@ -168,6 +173,43 @@ local UPLOAD = {
 }
 
 local MAP = { concurrency = number_from(1) }
+
+local function shard(value)
+  if type(value) ~= "string" or not plan.shard(value) then
+    return "must be 'INDEX/COUNT', such as '2/8' for the second of eight, got "
+      .. tostring(value)
+  end
+end
+
+-- Of flows over many files; the time-out is that of each file.
+local UPLOAD_ALL = {
+  timeout = SHARED.timeout,
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
+  concurrency = MAP.concurrency,
+  max_speed = CALL.max_speed,
+  on_progress = CALL.on_progress,
+  on_file = has_type("function"),
+}
+
+local SYNC = {
+  timeout = SHARED.timeout,
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
+  concurrency = MAP.concurrency,
+  max_speed = CALL.max_speed,
+  on_progress = CALL.on_progress,
+  parser = has_type("string"),
+  labels = has_type("table"),
+  rawUserDefineMetadata = has_type("table"),
+  delete = one_of(true, false, "all"),
+  dry_run = has_type("boolean"),
+  retry_failed = has_type("boolean"),
+  hidden = has_type("boolean"),
+  shard = shard,
+  cache = has_type("string"),
+  processing_timeout = number_from(0),
+}
 
 -- Of the flows called wait; their timeout covers many calls.
 local WAIT = {
@@ -396,6 +438,20 @@ local function upload(name, given)
   return checked(name, given, UPLOAD)
 end
 
+--- Checks the options of knowledge_bases.files:upload_all.
+-- @tparam table|nil given
+-- @treturn table the options
+local function upload_all(given)
+  return checked("knowledge_bases.files.upload_all", given, UPLOAD_ALL)
+end
+
+--- Checks the options of knowledge_bases:sync.
+-- @tparam table|nil given
+-- @treturn table the options
+local function sync(given)
+  return checked("knowledge_bases.sync", given, SYNC)
+end
+
 --- Checks the options of a wait for the service's own work.
 -- @tparam string name of the flow, for messages
 -- @tparam table|nil given
@@ -411,6 +467,8 @@ return {
   map = map,
   merged = merged,
   refused_scheme = refused_scheme,
+  sync = sync,
   upload = upload,
+  upload_all = upload_all,
   wait = wait,
 }

@@ -10,6 +10,7 @@ local options_of = require("maiagent.options")
 local pages = require("maiagent.pages")
 local processing = require("maiagent.processing")
 local storing = require("maiagent.storing")
+local upload_all = require("maiagent.upload_all")
 local wait = require("maiagent.wait")
 
 -- The key of a proxy's state; a table of our own, so no field is in its way.
@@ -195,6 +196,7 @@ end
 local FLOWS = {
   ["attachments.upload"] = attachments.upload,
   ["knowledge_bases.files.upload"] = files.upload,
+  ["knowledge_bases.files.upload_all"] = upload_all.upload_all,
   ["knowledge_bases.files.wait"] = processing.wait,
   ["uploads.put"] = storing.put_source,
 }

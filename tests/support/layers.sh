@@ -57,6 +57,8 @@ send
 call
 listing storing
 attachments files processing
+crew
+upload_all
 resources
 client
 init'
