@@ -16,6 +16,7 @@ local SPECS = {
 -- Methods that are no operations, by the resource that alone has them.
 local FLOWS = {
   ["knowledge_bases.files"] = { upload = true, upload_all = true, wait = true },
+  attachments = { upload = true },
   uploads = { put = true },
 }
 local OF_LISTS = { each = true, pages = true, all = true }
