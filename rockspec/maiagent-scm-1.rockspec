@@ -99,6 +99,7 @@ build = {
     ["maiagent.plan"] = "lua/maiagent/plan.lua",
     ["maiagent.poll"] = "lua/maiagent/poll.lua",
     ["maiagent.processing"] = "lua/maiagent/processing.lua",
+    ["maiagent.progress"] = "lua/maiagent/progress.lua",
     ["maiagent.protect"] = "lua/maiagent/protect.lua",
     ["maiagent.registration"] = "lua/maiagent/registration.lua",
     ["maiagent.resources"] = "lua/maiagent/resources.lua",

@@ -18,6 +18,7 @@ local FLOWS = {
   ["knowledge_bases.files"] = { upload = true, upload_all = true, wait = true },
   attachments = { upload = true },
   uploads = { put = true },
+  ["knowledge_bases.files.translations"] = { wait = true },
 }
 local OF_LISTS = { each = true, pages = true, all = true }
 

@@ -1,101 +1,299 @@
---- Waiting for the service's own work on a file.
+--- Waiting for the service's own work: on files, on translations of them.
 
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local listing = require("maiagent.listing")
 local options_of = require("maiagent.options")
 local poll = require("maiagent.poll")
+local progress = require("maiagent.progress")
 local wait = require("maiagent.wait")
 
 local PROCESSING_TIMEOUT = 600 -- seconds
-
-local FINAL =
-  { done = true, failed = true, deleted = true, delete_failed = true }
+local SHORTEST_LOOK = 1 -- seconds that a look may take after the deadline
 
 local rows = call.rows
 
--- One page of the vendor's documentation shows an object in place of the text.
-local function status_of(file)
-  local status = type(file) == "table" and file.status
-  return type(status) == "table" and status.code or status
-end
-
-local function failure_of(state, kb_id, id, file, options)
-  local row = rows["knowledge_bases.files.latest_failed_reason"]
-  local reason = call.run(state, row, { kb_id, id }, nil, options)
-  local text = type(reason) == "table" and reason.errorMessage
-  if type(text) ~= "string" then
-    text = "the service gives no reason"
-  end
-  local name = type(file.filename) == "string" and file.filename or id
+local function failed(name, object, reason)
   return errors.new({
     kind = "file",
-    message = name .. ": " .. tostring(status_of(file)) .. ": " .. text,
+    message = ("%s: %s: %s"):format(name,
+      progress.text(progress.status_of(object)) or "failed",
+      progress.text(reason) or "the service gives no reason"),
   })
 end
 
-local function wait_options(given)
-  local options = options_of.merged({},
-    options_of.wait("knowledge_bases.files.wait", given))
-  options.timeout = options.timeout or PROCESSING_TIMEOUT
-  return options, {
-    max_retries = options.max_retries,
-    headers = options.headers,
+local function failure_of_file(watch, id, file)
+  local answer = call.run(watch.state,
+    rows["knowledge_bases.files.latest_failed_reason"],
+    { watch.ids[1], id }, nil, watch:look())
+  local reason = type(answer) == "table" and answer.errorMessage
+  return failed(progress.text(file.filename) or id, file, reason)
+end
+
+local function failure_of_translation(_, id, translation)
+  return failed("translation " .. id, translation, translation.errorMessage)
+end
+
+-- What can be waited for: how one is read, and what it says.
+local FILES = {
+  operation = "knowledge_bases.files.wait",
+  noun = "file",
+  get = rows["knowledge_bases.files.get"],
+  list = rows["knowledge_bases.files.list"],
+  verdict = progress.of_file,
+  failure = failure_of_file,
+}
+
+local TRANSLATIONS = {
+  operation = "knowledge_bases.files.translations.wait",
+  noun = "translation",
+  get = rows["knowledge_bases.files.translations.get"],
+  list = rows["knowledge_bases.files.translations.list"],
+  verdict = progress.of_translation,
+  failure = failure_of_translation,
+}
+
+local Watch = {}
+Watch.__index = Watch
+
+-- The options of the next request: a look ends with the wait, nearly.
+function Watch:look()
+  local left = math.max(self.deadline - core.now(), SHORTEST_LOOK)
+  return {
+    timeout = math.min(left, self.state.settings.timeout.total),
+    max_retries = self.options.max_retries,
+    headers = self.options.headers,
   }
 end
 
-local function checker(state, kb_id, id, options, quiet, seen)
-  local last
-  return function()
-    local row = rows["knowledge_bases.files.get"]
-    local file, err, response = call.run(state, row, { kb_id, id }, nil, quiet)
-    seen.response = response
-    if not file then
-      return nil, err
-    end
-    local status = status_of(file)
-    if status ~= last and options.on_status then
-      options.on_status(status, file)
-    end
-    last = status
-    return FINAL[status] and file or nil
+-- A list or a set of ids, each once, with what came of it.
+local function new_watch(kind, state, ids, options)
+  return setmetatable({
+    kind = kind,
+    state = state,
+    ids = ids, -- in path order, the last one excepted
+    options = options,
+    deadline = core.now() + options.timeout,
+    pending = {}, -- id → true
+    statuses = {}, -- id → the last one told
+    objects = {}, -- id → what is done
+    errors = {}, -- id → error
+  }, Watch)
+end
+
+function Watch:add(id)
+  self.pending[id] = true
+end
+
+-- What was cut off by the deadline stays pending: that is what is to be told.
+function Watch:settle(id, object, err)
+  if err and err.kind == "timeout" and core.now() >= self.deadline
+    and not self.is_over
+  then
+    return
+  end
+  self.pending[id] = nil
+  self.objects[id], self.errors[id] = object, err
+end
+
+--- Takes in what the service says of one.
+function Watch:see(id, object)
+  local status = progress.status_of(object)
+  if status ~= self.statuses[id] and self.options.on_status then
+    self.options.on_status(status, object)
+  end
+  self.statuses[id] = status
+  local verdict = self.kind.verdict(object)
+  if verdict == "done" then
+    self:settle(id, object)
+  elseif verdict == "failed" then
+    self:settle(id, nil, self.kind.failure(self, id, object))
   end
 end
 
---- Waits until a file is processed (operations knowledge_bases.files.get and
--- latest_failed_reason), asking at growing intervals of 1 to 10 s. A status
--- that is not known counts as still working.
--- @tparam table state
--- @tparam string kb_id
--- @tparam string id of the file
--- @tparam table|nil given timeout (600 s; a number), interval (seconds),
---   on_status(status, file), max_retries, headers
--- @treturn table|nil the file, once its status is "done"
--- @treturn table|nil error: kind "file" with the reason where processing
---   failed, "timeout" where it took too long
--- @treturn table|nil response of the last look
-local function wait_for(state, kb_id, id, given)
-  local options, quiet = wait_options(given)
+-- Ids in an order that does not change from look to look.
+local function sorted(set)
+  local list = {}
+  for id in pairs(set) do
+    list[#list + 1] = id
+  end
+  table.sort(list)
+  return list
+end
+
+local function path_of(ids, id)
+  local path = {}
+  for i, value in ipairs(ids) do
+    path[i] = value
+  end
+  path[#path + 1] = id
+  return path
+end
+
+function Watch:get(id)
+  local object, err, response = call.run(self.state, self.kind.get,
+    path_of(self.ids, id), nil, self:look())
+  self.response = response
+  if object == nil then
+    return self:settle(id, nil, err)
+  end
+  self:see(id, object)
+end
+
+-- Reads pages until every id was seen, or until asking for the rest one by
+-- one takes fewer requests. Gives the ids that were not seen.
+function Watch:read_list()
+  local unseen, left = {}, 0
+  for id in pairs(self.pending) do
+    unseen[id], left = true, left + 1
+  end
+  local _, err, response = listing.look(self.state, self.kind.list, self.ids,
+    {}, function()
+      return self:look()
+    end, function(objects, count)
+      for _, object in ipairs(objects) do
+        local id = type(object) == "table" and object.id
+        if id and unseen[id] then
+          unseen[id], left = nil, left - 1
+          self:see(id, object)
+        end
+      end
+      return left <= count
+    end)
+  self.response = response
+  return sorted(unseen), err
+end
+
+-- Asks once for all that is pending.
+function Watch:ask()
+  local list, err = sorted(self.pending), nil
+  if #list > 1 then
+    list, err = self:read_list()
+  end
+  for _, id in ipairs(list) do
+    if err then
+      self:settle(id, nil, err)
+    else
+      self:get(id)
+    end
+  end
+end
+
+local function overdue(watch)
+  local left = sorted(watch.pending)
+  watch.is_over = true
+  for _, id in ipairs(left) do
+    local others = #left > 1 and (" (%d are left)"):format(#left) or ""
+    watch:settle(id, nil, errors.new({
+      kind = "timeout",
+      message = ("%s %s was not processed within %g s%s"):format(
+        watch.kind.noun, id, watch.options.timeout, others),
+    }))
+  end
+end
+
+local function run(watch)
   local clock = {
     now = core.now,
     sleep = function(seconds)
-      wait.sleep(state.hub, seconds)
+      wait.sleep(watch.state.hub, seconds)
     end,
   }
-  local seen = {}
-  local check = checker(state, kb_id, id, options, quiet, seen)
-  local file, err = poll.until_known(check, clock, options)
-  if not file and not err then
-    err = errors.new({
-      kind = "timeout",
-      message = string.format("file %s was not processed within %g s", id,
-        options.timeout),
-    })
-  end
-  if file and status_of(file) ~= "done" then
-    file, err = nil, failure_of(state, kb_id, id, file, quiet)
-  end
-  return file, err, seen.response
+  poll.until_known(function()
+    watch:ask()
+    return next(watch.pending) == nil or nil
+  end, clock, watch.options)
+  overdue(watch)
 end
 
-return { wait = wait_for }
+local function check_ids(kind, list)
+  for i, id in ipairs(list) do
+    if type(id) ~= "string" or id == "" then
+      errors.misuse(("%s: ids[%d] must be a string, got %s"):format(
+        kind.operation, i, type(id)))
+    end
+  end
+  if #list == 0 and next(list) ~= nil then
+    errors.misuse(kind.operation .. ": an id or a list of ids expected")
+  end
+end
+
+-- Results and errors in the order of the ids.
+local function in_order(watch, list)
+  local objects, failures = {}, nil
+  for i, id in ipairs(list) do
+    objects[i] = watch.objects[id]
+    if watch.errors[id] then
+      failures = failures or {}
+      failures[i] = watch.errors[id]
+    end
+  end
+  return objects, failures, watch.response
+end
+
+local function wait_options(kind, given)
+  local options = options_of.merged({}, options_of.wait(kind.operation, given))
+  options.timeout = options.timeout or PROCESSING_TIMEOUT
+  return options
+end
+
+local function wait_for(kind, state, ids, wanted, given)
+  local options = wait_options(kind, given)
+  local many = type(wanted) == "table"
+  if many then
+    check_ids(kind, wanted)
+  end
+  local list = many and wanted or { wanted }
+  -- Wrong ids are told before anything is sent.
+  call.prepare(state, kind.get, path_of(ids, many and "id" or wanted), nil, {})
+  local watch = new_watch(kind, state, ids, options)
+  for _, id in ipairs(list) do
+    watch:add(id)
+  end
+  if next(watch.pending) ~= nil then
+    run(watch)
+  end
+  if many then
+    return in_order(watch, list)
+  end
+  return watch.objects[wanted], watch.errors[wanted], watch.response
+end
+
+--- Waits until files are processed (operations knowledge_bases.files.get, list
+-- and latest_failed_reason), asking at growing intervals of 1 to 10 s. A
+-- status that is not known counts as still working. Many files are looked for
+-- on the pages of the list rather than asked for one by one.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam string|table wanted a file's id, or a list of ids
+-- @tparam table|nil given timeout (600 s; a number), interval (seconds),
+--   on_status(status, file) at each change of each file, max_retries, headers
+-- @treturn table|nil the file, once its status is "done"; of a list: the
+--   files in the order of the ids, nil where there is an error
+-- @treturn table|nil error: kind "file" with the reason where processing
+--   failed, "timeout" where it took too long; of a list: index → error, nil
+--   where there is none
+-- @treturn table|nil response of the last look
+local function wait_for_files(state, kb_id, wanted, given)
+  return wait_for(FILES, state, { kb_id }, wanted, given)
+end
+
+--- Waits until translations are made (operations
+-- knowledge_bases.files.translations.get and list), as for files. A
+-- translation is done when it says so, or has a file or a time of completion;
+-- it failed when it has an error message.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam string file_id
+-- @tparam string|table wanted a translation's id, or a list of ids
+-- @tparam table|nil given as for files
+-- @return as for files
+local function wait_for_translations(state, kb_id, file_id, wanted, given)
+  return wait_for(TRANSLATIONS, state, { kb_id, file_id }, wanted, given)
+end
+
+return {
+  wait_for_files = wait_for_files,
+  wait_for_translations = wait_for_translations,
+}

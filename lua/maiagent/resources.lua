@@ -197,7 +197,9 @@ local FLOWS = {
   ["attachments.upload"] = attachments.upload,
   ["knowledge_bases.files.upload"] = files.upload,
   ["knowledge_bases.files.upload_all"] = upload_all.upload_all,
-  ["knowledge_bases.files.wait"] = processing.wait,
+  ["knowledge_bases.files.translations.wait"] =
+    processing.wait_for_translations,
+  ["knowledge_bases.files.wait"] = processing.wait_for_files,
   ["uploads.put"] = storing.put_source,
 }
 
