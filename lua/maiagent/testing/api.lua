@@ -55,8 +55,8 @@ end
 function call_index:referred(kind, id)
   local base = self.records[1]
   return base and base.children and base.children[kind]
-    and state.find(base.children[kind], id)
-    or state.find(state.children(self.state, kind), id)
+    and base.children[kind].by_id[id]
+    or state.children(self.state, kind).by_id[id]
 end
 
 local function authenticate(call)

@@ -99,7 +99,7 @@ local function import(kind)
       for column, name in pairs(rows[1]) do
         values[name] = rows[number][column] or ""
       end
-      local id, file = values.file_id, state.find(files, values.file_id)
+      local id, file = values.file_id, files.by_id[values.file_id]
       values.file_id, values.filename = nil, nil
       local problem = not file and "File not found."
         or kind.set(file, values, call.record)

@@ -19,18 +19,25 @@ local function status_of(call, file)
   return status == "done" and fails and "failed" or status
 end
 
+local function type_of(_, file)
+  return (file.filename:match("%.(%w+)$") or ""):lower()
+end
+
+local function owner_of(call)
+  return resources.id_name(call.records[1])
+end
+
 local files = resources.declare { path = "knowledge-bases/{id}/files/",
   verbs = "list get replace update", schema = SCHEMA, times = "createdAt",
+  derived = { status = status_of, fileType = type_of,
+    knowledgeBase = owner_of },
   filters = "query~filename status=status fileType=fileType"
     .. " knowledgeBase=knowledgeBase" }
 
 function files.decorate(call, file, shown)
   local object = call.state.objects[file.file]
   shown.file = call.server:file_url(file.file)
-  shown.fileType = (file.filename:match("%.(%w+)$") or ""):lower()
   shown.size = object and object.size or 0
-  shown.knowledgeBase = resources.id_name(call.records[1])
-  shown.status = status_of(call, file)
   shown.chunksCount = shown.status == "done" and 1 or 0
   shown.vectorStorageSize = shown.chunksCount * 4096
   shown.parser = shown.parser ~= null and { id = file.parser, order = 1,
@@ -82,7 +89,7 @@ local check_reparse =
 route(files, "PATCH batch-reparse/", function(call)
   local items, errors = check_reparse(call:body(), call)
   for place, item in ipairs(items or fail(400, errors)) do
-    local file = state.find(call.list, item.id) or fail(404, "Not found.")
+    local file = call.list.by_id[item.id] or fail(404, "Not found.")
     item.started = state.now()
     items[place] = resources.change(file, item)
   end
@@ -123,7 +130,7 @@ function documents.prepare(call)
     local document = call.list[place]
     local source = document.source
     if source.removed or source.started ~= document.parsed then
-      table.remove(call.list, place)
+      state.remove(call.list, document)
     end
   end
   for _, file in ipairs(state.children(call.records[1], "files")) do

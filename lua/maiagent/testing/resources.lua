@@ -29,18 +29,26 @@ local function render_references(list)
   return shown
 end
 
+-- The value of a record's own field, as it is answered.
+local function value_of(_, record, field)
+  local value = record[field.name]
+  if value == nil then
+    value = field.default
+  end
+  if value == nil and field.nullable then
+    value = json.null
+  end
+  return field.refers and render_references(value) or value
+end
+
 --- A record of call.kind, as it is answered.
 local function show(call, record)
   local shown, kind = { id = record.id }, call.kind
   for _, field in ipairs(kind.fields) do
-    local value = record[field.name]
-    if value == nil then
-      value = field.default
-    end
-    if value == nil and field.nullable then
-      value = json.null
-    end
-    shown[field.name] = field.refers and render_references(value) or value
+    shown[field.name] = value_of(call, record, field)
+  end
+  for name, derive in pairs(kind.derived) do
+    shown[name] = derive(call, record)
   end
   for name in (kind.times or ""):gmatch("%a+") do
     shown[name] = state.timestamp(record[name])
@@ -51,32 +59,35 @@ local function show(call, record)
   return shown
 end
 
--- Whether the query lets a record into a list. Of the filters NAME=FIELD is
--- the whole of a field (or of its id), NAME~FIELD a part in any case.
-local function accepted(call, record)
-  for name, sign, field in call.kind.filters:gmatch("(%w+)([=~])(%w+)") do
-    local wanted = call.query[name] or ""
-    if wanted ~= "" then
-      local value = show(call, record)[field]
-      value = tostring(type(value) == "table" and value.id or value)
-      local part = value:lower():find(wanted:lower(), 1, true)
-      if not part or sign == "=" and value ~= wanted then
-        return false
-      end
+-- The records whose field is the wanted text (or whose id is it) or, if not
+-- the whole of it, has it as a part in any case.
+local function filtered(call, list, name, wanted, whole)
+  local read, field = call.kind.derived[name] or value_of,
+    call.kind.fields[name]
+  local found, part = {}, wanted:lower()
+  for _, record in ipairs(list) do
+    local value = read(call, record, field)
+    value = tostring(type(value) == "table" and value.id or value)
+    if value == wanted
+      or not whole and value:lower():find(part, 1, true) then
+      found[#found + 1] = record
     end
   end
-  return true
+  return found
 end
 
+-- Of the filters NAME=FIELD means the whole of a field, NAME~FIELD a part.
 function VERBS.list(call, kind)
-  local found = json.array()
-  for _, record in ipairs(call.list) do
-    found[#found + 1] = accepted(call, record) and record or nil
+  local found = call.list
+  for name, sign, field in kind.filters:gmatch("(%w+)([=~])(%w+)") do
+    local wanted = call.query[name] or ""
+    if wanted ~= "" then
+      found = filtered(call, found, field, wanted, sign == "=")
+    end
   end
-  local page = call:page(found, function(record)
+  return 200, call:page(found, function(record)
     return (kind.summary or show)(call, record)
   end, kind.unpaged or call.query.pagination == "false")
-  return 200, page
 end
 
 --- Gives a record the values of `clean`.
@@ -90,9 +101,10 @@ end
 
 --- Adds a record of `clean` values to a list.
 local function add(call, list, clean)
-  list[#list + 1] = change({ id = state.new_id(call.state), children = {},
+  local record = change({ id = state.new_id(call.state), children = {},
     createdAt = state.now() }, clean)
-  return list[#list]
+  state.append(list, record)
+  return record
 end
 
 -- The fields of the body; a name that another record has is refused where the
@@ -135,7 +147,7 @@ local function locate(call)
     call.list, call.record = state.children(owner, name), nil
     local id = call.ids[#call.records + 1]
     if id then
-      owner = state.find(call.list, id:lower()) or fail(404, "Not found.")
+      owner = call.list.by_id[id:lower()] or fail(404, "Not found.")
       call.record, call.records[#call.records + 1] = owner, owner
     end
   end
@@ -155,12 +167,13 @@ local function route(kind, target, handler, query)
 end
 
 --- Declares a kind of resource: {path=, verbs=, schema=, filters= (see above),
--- unpaged=, unique= (a field), times= (names of such fields),
--- decorate(call, record, shown), summary(call, record) in lists,
--- prepare(call) before anything}.
+-- unpaged=, unique= (a field), times= (names of such fields), derived= (field
+-- -> function(call, record)), decorate(call, record, shown) for the rest,
+-- summary(call, record) in lists, prepare(call) before anything}.
 local function declare(kind)
   kind.fields = validation.schema(kind.schema)
   kind.filters, kind.verbs = kind.filters or "", kind.verbs or ALL
+  kind.derived = kind.derived or {}
   for verb in kind.verbs:gmatch("%a+") do
     route(kind, TARGETS[verb], VERBS[verb], verb == "list"
       and "page pageSize pagination " .. kind.filters:gsub("[=~]%w+", ""))
@@ -215,8 +228,8 @@ function chatbots.summary(call, record)
   for name in ("rag largeLanguageModel embeddingModel rerankerModel")
     :gmatch("%a+") do
     local id, kind = shown[name], name:gsub("Model$", "-models")
-    shown[name] = id ~= json.null and (state.find(
-      state.children(call.state, kind), id) or id_name({ id = id })) or id
+    shown[name] = id ~= json.null and (state.children(call.state, kind)
+      .by_id[id] or id_name({ id = id })) or id
   end
   for name in ("instructions organization builtInWorkflow template "
     .. "unanswerableTemplate totalWordsCount outputMode rawOutputFormat "
@@ -253,7 +266,7 @@ end
 --- Removes the records with the ids of the body.
 local function batch_delete(call)
   for _, id in ipairs(call:check(validation.schema "ids!:[id]").ids) do
-    local record = state.find(call.list, id)
+    local record = call.list.by_id[id]
     if record then
       state.remove(call.list, record)
     end

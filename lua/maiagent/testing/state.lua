@@ -1,5 +1,4 @@
 --- What one server remembers: records, ids, times, and how far work has come.
-local json = require "maiagent.testing.json"
 local socket = require "socket"
 
 local MODELS = {
@@ -14,24 +13,25 @@ local function new_id(state)
     math.floor(state.ids * 40503 % 65536), state.ids)
 end
 
---- The record of a list with that id, and its place; nil if there is none.
-local function find(list, id)
-  for place, record in ipairs(list) do
-    if record.id == id then
-      return record, place
-    end
-  end
+--- Puts a record at the end of a list.
+local function append(list, record)
+  list[#list + 1], list.by_id[record.id] = record, record
 end
 
 --- Takes a record out of its list, and marks it for those who refer to it.
 local function remove(list, record)
-  record.removed = true
-  table.remove(list, (select(2, find(list, record.id))))
+  local place = 1
+  while list[place] ~= record do
+    place = place + 1
+  end
+  table.remove(list, place)
+  record.removed, list.by_id[record.id] = true, nil
 end
 
---- The records of a kind that belong to another, as a list to be changed.
+--- The records of a kind that belong to another: an array, to be changed by
+-- append and remove alone, and by_id.
 local function children(record, kind)
-  record.children[kind] = record.children[kind] or json.array()
+  record.children[kind] = record.children[kind] or { by_id = {} }
   return record.children[kind]
 end
 
@@ -65,13 +65,13 @@ local function new(options)
     born = math.floor(socket.gettime()), ids = 0 }
   for kind, names in pairs(MODELS) do
     for place, name in ipairs(names) do
-      table.insert(children(state, kind), { id = new_id(state), name = name,
+      append(children(state, kind), { id = new_id(state), name = name,
         isDefault = place == 1 })
     end
   end
   return state
 end
 
-return { children = children, find = find, new = new, new_id = new_id,
+return { append = append, children = children, new = new, new_id = new_id,
   now = socket.gettime, remove = remove, stage = stage, store = store,
   timestamp = timestamp }
