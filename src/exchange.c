@@ -59,8 +59,9 @@ static int exchange_close(lua_State *L) {
 ** to ask before it waits, or it may sleep on an end that came meanwhile. */
 static int exchange_done(lua_State *L) {
   struct transfer *t = &check(L)->transfer;
-  loop_look(&t->member, !t->finished);
-  lua_pushboolean(L, t->finished);
+  bool done = transfer_is_done(t);
+  loop_look(&t->member, !done);
+  lua_pushboolean(L, done);
   return 1;
 }
 
@@ -211,6 +212,36 @@ static int exchange_read(lua_State *L) {
   return 1;
 }
 
+/*
+** What is fed, and what was received
+*/
+
+/* hungry() -> boolean: "no" makes the descriptor tell when it turns "yes". */
+static int exchange_hungry(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  bool hungry = transfer_is_hungry(t);
+  loop_look(&t->member, !hungry && !t->finished);
+  lua_pushboolean(L, hungry);
+  return 1;
+}
+
+/* feed(bytes | nil): the next bytes of the part that is fed, or its end; after
+** the end of the exchange they go nowhere. */
+static int exchange_feed(lua_State *L) {
+  struct transfer *t = &check(L)->transfer;
+  size_t length = 0;
+  const char *bytes = NULL;
+  if (!lua_isnoneornil(L, 2))
+    bytes = luaL_checklstring(L, 2, &length);
+  if (t->started && !t->form.feed.used)
+    return luaL_error(L, "no part of this request is fed");
+  if (t->form.feed.ended && !t->finished)
+    return luaL_error(L, "the end of the fed part was told before");
+  if (!transfer_feed(t, bytes, length))
+    return luaL_error(L, "not enough memory");
+  return 0;
+}
+
 /* keep(path) -> true | nil, message: what was received, whole, gets its final
 ** name; until then, or until close, nobody else may write it. */
 static int exchange_keep(lua_State *L) {
@@ -258,7 +289,7 @@ static void set_seconds(lua_State *L, const char *name, double seconds) {
 }
 
 static int exchange_timings(lua_State *L) {
-  const struct transfer_timings *timings = &check(L)->transfer.timings;
+  const struct measure_timings *timings = &check(L)->transfer.timings;
   lua_createtable(L, 0, 6);
   set_seconds(L, "dns", timings->dns);
   set_seconds(L, "connect", timings->connect);
@@ -292,6 +323,8 @@ static const luaL_Reg methods[] = {
     {"progress", exchange_progress},
     {"timings", exchange_timings},
     {"redirect", exchange_redirect},
+    {"hungry", exchange_hungry},
+    {"feed", exchange_feed},
     {"keep", exchange_keep},
     {"close", exchange_close},
     {NULL, NULL},

@@ -111,37 +111,43 @@ static bool add_file(struct form *form, curl_mimepart *to, const char *path,
 }
 
 static bool add_part(struct form *form, const struct request_part *part,
-                     struct failure *failure) {
+                     struct loop_member *member, struct failure *failure) {
   curl_mimepart *to = curl_mime_addpart(form->mime);
   bool fits =
       to && curl_mime_name(to, part->name) == CURLE_OK &&
       (!part->type || curl_mime_type(to, part->type) == CURLE_OK) &&
       (!part->filename || curl_mime_filename(to, part->filename) == CURLE_OK);
-  if (fits && part->path && !part->value)
+  if (fits && part->path)
     return add_file(form, to, part->path, failure);
-  if (fits && curl_mime_data(to, part->value, part->value_length) == CURLE_OK)
+  form->large = form->large || (part->fed && part->size >= LARGE_FILE);
+  if (fits && part->fed)
+    fits = feed_attach(&form->feed, to, part->size, member, failure);
+  else if (fits)
+    fits = curl_mime_data(to, part->value, part->value_length) == CURLE_OK;
+  if (fits)
     return true;
   out_of_memory(failure);
   return false;
 }
 
-bool form_build(struct form *form, CURL *easy, const struct request_part *parts,
-                struct failure *failure) {
-  form->mime = curl_mime_init(easy);
+bool form_build(struct form *form, struct loop_member *member,
+                const struct request_part *parts, struct failure *failure) {
+  form->mime = curl_mime_init(member->easy);
   if (!form->mime) {
     out_of_memory(failure);
     return false;
   }
   for (; parts; parts = parts->next)
-    if (!add_part(form, parts, failure))
+    if (!add_part(form, parts, member, failure))
       return false;
-  curl_easy_setopt(easy, CURLOPT_MIMEPOST, form->mime);
+  curl_easy_setopt(member->easy, CURLOPT_MIMEPOST, form->mime);
   return true;
 }
 
 void form_free(struct form *form) {
   curl_mime_free(form->mime);
   form->mime = NULL;
+  feed_free(&form->feed);
   while (form->files) {
     struct form_file *file = form->files;
     form->files = file->next;

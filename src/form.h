@@ -8,6 +8,8 @@
 #include <stdbool.h>
 
 #include "failure.h"
+#include "feed.h"
+#include "loop.h"
 #include "request.h"
 
 #pragma GCC visibility push(hidden)
@@ -18,14 +20,15 @@ struct form_file;
 struct form {
   curl_mime *mime;
   struct form_file *files;
+  struct feed feed;
   bool large; /* big enough for large buffers to pay */
 };
 
-/* Makes `form` the body of `easy`, part by part in the order of the list, and
-** opens the files. Later trouble with a file goes to `failure` too, so it has
-** to live as long as the form. False: see `failure`. */
-bool form_build(struct form *form, CURL *easy, const struct request_part *parts,
-                struct failure *failure);
+/* Makes `form` the body of the member's easy handle, part by part in the order
+** of the list, and opens the files. Later trouble goes to `failure` too, so it
+** has to live as long as the form. False: see `failure`. */
+bool form_build(struct form *form, struct loop_member *member,
+                const struct request_part *parts, struct failure *failure);
 
 /* Closes and releases everything; may run twice. */
 void form_free(struct form *form);

@@ -425,12 +425,14 @@ void loop_kick(struct loop *loop) {
   conclude(loop);
 }
 
+/* A bad argument is what libcurl calls a handle that has no connection now: it
+** begins anew on another one, and nothing is paused there. */
 void loop_unpause(struct loop_member *member) {
   struct loop *loop = member->loop;
   CURLcode code = curl_easy_pause(member->easy, CURLPAUSE_CONT);
   if (code == CURLE_OUT_OF_MEMORY)
     loop->broken = true;
-  else if (code != CURLE_OK)
+  else if (code != CURLE_OK && code != CURLE_BAD_FUNCTION_ARGUMENT)
     end_member(loop, member->easy, code);
   conclude(loop);
 }

@@ -10,6 +10,7 @@
 #define HEADERS_LIMIT ((size_t)64 * 1024)
 #define BODY_LIMIT ((size_t)1024 * 1024 * 1024)
 #define PARTS_LIMIT 1000
+#define LARGEST_FEED 9007199254740992.0 /* 2^53, whole in every Lua */
 
 static const char authorization[] = "authorization";
 
@@ -239,6 +240,23 @@ static bool wrong_part(lua_State *L, int part, const char *what) {
   return false;
 }
 
+/* [-0, +2|+n, e] Reads whether the entry at `index` is fed, and how much. */
+static bool read_feed(lua_State *L, int part, int index,
+                      struct request_part *to) {
+  lua_pushliteral(L, "feed");
+  lua_rawget(L, index);
+  to->fed = lua_toboolean(L, -1);
+  lua_pushliteral(L, "size");
+  lua_rawget(L, index);
+  if (!to->fed)
+    return true;
+  lua_Number size = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+  if (!(size >= 0 && size <= LARGEST_FEED) || size != (double)(long long)size)
+    return wrong_part(L, part, ".size: a whole number of bytes expected");
+  to->size = (long long)size;
+  return true;
+}
+
 /* Only a value may hold any byte: a path is a C string, and the others go into
 ** headers. Answers NULL, or what is wrong. */
 static const char *check_field(int field, struct url_text text) {
@@ -280,7 +298,8 @@ static char *store(char **cursor, struct url_text text) {
 }
 
 /* One block for a part and its texts: there is nothing half made to lose. */
-static struct request_part *new_part(const struct url_text fields[FIELDS]) {
+static struct request_part *new_part(const struct url_text fields[FIELDS],
+                                     const struct request_part *feed) {
   size_t size = sizeof(struct request_part) + FIELDS;
   for (int i = 0; i < FIELDS; i++)
     size += fields[i].length;
@@ -288,7 +307,7 @@ static struct request_part *new_part(const struct url_text fields[FIELDS]) {
   if (!part)
     return NULL;
   char *cursor = (char *)(part + 1);
-  part->next = NULL;
+  *part = *feed;
   part->name = store(&cursor, fields[NAME]);
   part->value = store(&cursor, fields[VALUE]);
   part->value_length = fields[VALUE].length;
@@ -301,6 +320,8 @@ static struct request_part *new_part(const struct url_text fields[FIELDS]) {
 /* The entry on top as a part at the end of the list, `*end`. */
 static bool add_part(lua_State *L, struct request_part **end, int position) {
   struct url_text fields[FIELDS] = {{NULL, 0}};
+  struct request_part feed = {0};
+  int entry = lua_gettop(L);
   if (!lua_istable(L, -1))
     return wrong_part(L, position, ": table expected");
   for (int i = 0; i < FIELDS; i++)
@@ -308,15 +329,18 @@ static bool add_part(lua_State *L, struct request_part **end, int position) {
       return false;
   if (!fields[NAME].data)
     return wrong_part(L, position, ".name: a string is expected");
-  if (!fields[VALUE].data == !fields[PATH].data)
+  if (!read_feed(L, position, entry, &feed))
+    return false;
+  if (!!fields[VALUE].data + !!fields[PATH].data + feed.fed != 1)
     return wrong_part(L, position, ": either a value or a path expected");
-  *end = new_part(fields);
+  *end = new_part(fields, &feed);
   return request_fits(L, *end ? BUFFER_OK : BUFFER_NO_MEMORY, "part", 0);
 }
 
 bool request_form(lua_State *L, struct request *request, int index) {
   int top = lua_gettop(L), count = (int)lua_rawlen(L, index);
   struct request_part **end = &request->parts;
+  bool fed = false;
   if (count < 1 || count > PARTS_LIMIT) {
     lua_pushfstring(L, "parts: an array of 1 to %d expected", PARTS_LIMIT);
     return false;
@@ -325,6 +349,9 @@ bool request_form(lua_State *L, struct request *request, int index) {
     lua_rawgeti(L, index, i);
     if (!add_part(L, end, i))
       return false;
+    if ((*end)->fed && fed)
+      return wrong_part(L, i, ".feed: only one part can be fed");
+    fed = fed || (*end)->fed;
     lua_settop(L, top);
   }
   return true;

@@ -22,11 +22,13 @@
 struct request_part {
   struct request_part *next;
   char *name;  /* never NULL */
-  char *value; /* the bytes, or NULL: they are read from `path` */
+  char *value; /* the bytes, or NULL: they are read from `path` or fed */
   size_t value_length;
   char *path;     /* the file to stream, or NULL */
   char *filename; /* NULL for a plain field */
   char *type;     /* Content-Type of the part, or NULL */
+  bool fed;       /* the bytes come while the request is under way: … */
+  long long size; /* … so many */
 };
 
 struct request {

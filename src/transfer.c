@@ -16,6 +16,7 @@
 #define LONGEST_CONNECT 1e6
 
 #define PARTIAL_CONTENT 206
+#define REFUSED 400 /* and above: libcurl sends no more of the body */
 
 #define OUT_OF_MEMORY "not enough memory"
 
@@ -71,7 +72,7 @@ static bool open_sink(struct transfer *t) {
 
 static bool finish_head(struct transfer *t) {
   t->head_done = true;
-  if (t->stream)
+  if (t->stream || t->form.feed.starved)
     loop_news(&t->member);
   if (t->sink.path && is_success(t->status))
     return open_sink(t);
@@ -155,37 +156,6 @@ static int on_request(void *data, char *to, char *from, int to_port,
 ** The end
 */
 
-static double seconds(CURL *easy, CURLINFO what) {
-  curl_off_t microseconds = 0;
-  curl_easy_getinfo(easy, what, &microseconds);
-  return (double)microseconds / 1e6;
-}
-
-static curl_off_t bytes(CURL *easy, CURLINFO what) {
-  curl_off_t count = 0;
-  curl_easy_getinfo(easy, what, &count);
-  return count > 0 ? count : 0;
-}
-
-static double difference(double end, double begin) {
-  return end > begin ? end - begin : 0;
-}
-
-static void copy_timings(struct transfer *t) {
-  CURL *easy = t->member.easy;
-  struct transfer_timings *to = &t->timings;
-  double looked_up = seconds(easy, CURLINFO_NAMELOOKUP_TIME_T);
-  double connected = seconds(easy, CURLINFO_CONNECT_TIME_T);
-  long connections = 0;
-  curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
-  to->dns = looked_up;
-  to->connect = difference(connected, looked_up);
-  to->tls = difference(seconds(easy, CURLINFO_APPCONNECT_TIME_T), connected);
-  to->first_byte = seconds(easy, CURLINFO_STARTTRANSFER_TIME_T);
-  to->total = seconds(easy, CURLINFO_TOTAL_TIME_T);
-  to->reused = connections == 0 && t->sent;
-}
-
 static void copy_redirect(struct transfer *t) {
   const char *url = NULL;
   curl_easy_getinfo(t->member.easy, CURLINFO_REDIRECT_URL, &url);
@@ -242,7 +212,7 @@ static void finish(struct transfer *t) {
 static void settle(struct transfer *t, CURLcode code) {
   transfer_measure(t);
   transfer_sent(t);
-  copy_timings(t);
+  measure_timings(&t->timings, t->member.easy, t->sent);
   if (t->bundled && !is_untrusted(code))
     t->member.loop->bundle = true;
   if (code != CURLE_OK)
@@ -306,7 +276,7 @@ static bool set_body(struct transfer *t) {
     return true;
   }
   if (request->parts) {
-    if (!form_build(&t->form, easy, request->parts, &t->failure))
+    if (!form_build(&t->form, &t->member, request->parts, &t->failure))
       return false;
     if (t->form.large)
       easy_large_buffers(easy);
@@ -473,21 +443,56 @@ bool transfer_sent(struct transfer *t) {
 }
 
 double transfer_idle(struct transfer *t) {
-  if (!t->member.easy || t->paused || !transfer_sent(t))
+  bool waits = t->paused || t->form.feed.starved;
+  if (!t->member.easy || waits || !transfer_sent(t))
     return 0;
-  curl_off_t uploaded = bytes(t->member.easy, CURLINFO_SIZE_UPLOAD_T);
+  curl_off_t uploaded = measure_sent(t->member.easy);
   if (uploaded != t->uploaded)
     t->last_byte = loop_now();
   t->uploaded = uploaded;
-  return difference(loop_now(), t->last_byte);
+  double idle = loop_now() - t->last_byte;
+  return idle > 0 ? idle : 0;
 }
 
 void transfer_measure(struct transfer *t) {
-  CURL *easy = t->member.easy;
-  if (!easy)
-    return;
-  t->progress.sent = bytes(easy, CURLINFO_SIZE_UPLOAD_T);
-  t->progress.send_total = bytes(easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
-  t->progress.received = bytes(easy, CURLINFO_SIZE_DOWNLOAD_T);
-  t->progress.receive_total = bytes(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
+  if (t->member.easy)
+    measure_progress(&t->progress, t->member.easy);
+}
+
+bool transfer_is_hungry(const struct transfer *t) {
+  return t->member.easy && feed_is_hungry(&t->form.feed);
+}
+
+/* A form remembers that its source paused, and forgets it only when libcurl as
+** a whole was paused too: which it is not yet while it sends what it had got
+** before. */
+static void unstarve(struct transfer *t) {
+  curl_easy_pause(t->member.easy, CURLPAUSE_ALL);
+  loop_unpause(&t->member);
+}
+
+bool transfer_is_done(struct transfer *t) {
+  bool refused = t->head_done && t->status >= REFUSED;
+  if (t->member.easy && refused && t->form.feed.starved && !t->let_go) {
+    t->let_go = true;
+    t->form.feed.starved = false;
+    unstarve(t);
+  }
+  return t->finished;
+}
+
+bool transfer_feed(struct transfer *t, const char *bytes, size_t length) {
+  struct feed *feed = &t->form.feed;
+  if (!t->member.easy)
+    return true;
+  if (!bytes)
+    feed_end(feed);
+  else if (feed_add(feed, bytes, length) != BUFFER_OK)
+    return false;
+  t->last_byte = loop_now();
+  if (t->failure.kind != FAILURE_NONE)
+    transfer_close(t);
+  else if (feed_may_go_on(feed))
+    unstarve(t);
+  return true;
 }

@@ -9,6 +9,7 @@
 #include "failure.h"
 #include "form.h"
 #include "loop.h"
+#include "measure.h"
 #include "request.h"
 #include "sink.h"
 
@@ -35,16 +36,6 @@ struct transfer_settings {
   curl_off_t max_speed; /* bytes per second, 0: no limit */
 };
 
-struct transfer_progress {
-  curl_off_t sent, send_total, received, receive_total; /* 0: unknown */
-};
-
-/* Seconds: the first three are how long each took, the others since start. */
-struct transfer_timings {
-  double dns, connect, tls, first_byte, total;
-  bool reused;
-};
-
 /* All zeros is a valid transfer that was never started. */
 struct transfer {
   struct loop_member member; /* first, so that one is the other */
@@ -60,12 +51,13 @@ struct transfer {
   double connect;
   double last_byte; /* when one came or went (loop_now); first, the start */
   curl_off_t uploaded;
-  struct transfer_progress progress;
-  struct transfer_timings timings;
+  struct measure_progress progress;
+  struct measure_timings timings;
   int status; /* of the last reply; it counts once head_done is true */
   bool started, finished, sent, head_done, stream, paused, idempotent;
   bool second_trust; /* the bundle may know a certificate more */
   bool bundled;      /* … and was asked */
+  bool let_go;       /* refused while libcurl waited to be fed */
   char host[FAILURE_HOST];
   char text[CURL_ERROR_SIZE];
 };
@@ -94,8 +86,19 @@ void transfer_resume(struct transfer *t);
 bool transfer_sent(struct transfer *t);
 
 /* Seconds since the last byte either way; 0 while there is no connection or
-** while it is the reader who is slow. */
+** while it is the program that is slow to read or to feed. */
 double transfer_idle(struct transfer *t);
+
+/* Whether it is over. A refusal that came while libcurl waits to be fed is an
+** answer too, but libcurl ends only after its pause. */
+bool transfer_is_done(struct transfer *t);
+
+/* Whether a fed part wants more bytes, or to hear that there are none. */
+bool transfer_is_hungry(const struct transfer *t);
+
+/* Takes the next bytes of the fed part, or with NULL its end; too many or too
+** few end the exchange. False: out of memory, and nothing was taken. */
+bool transfer_feed(struct transfer *t, const char *bytes, size_t length);
 
 /* Brings `progress` up to date. */
 void transfer_measure(struct transfer *t);

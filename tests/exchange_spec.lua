@@ -386,6 +386,270 @@ describe("a form", function()
   end)
 end)
 
+describe("a part that is fed", function()
+  local function fed(size)
+    return parts({ name = "key", value = "k" }, {
+      name = "file",
+      feed = true,
+      size = size,
+      filename = "x.bin",
+      type = "application/octet-stream",
+    })
+  end
+
+  -- Feeds what `next_piece` gives, one piece whenever more is wanted.
+  local function feeding(x, next_piece)
+    return function()
+      if x:hungry() then
+        x:feed(next_piece())
+      end
+      return x:done()
+    end
+  end
+
+  local function each(pieces)
+    local i = 0
+    return function()
+      i = i + 1
+      return pieces[i]
+    end
+  end
+
+  local rows = {
+    { "in one piece", { "0123456789" } },
+    { "in several", { "01", "2", "3456789" } },
+    { "in empty pieces too", { "", "01", "", "23456789", "" } },
+    { "of no bytes", {} },
+    { "of one byte", { "\0" } },
+    { "larger than what may wait", { ("0123456789abcdef"):rep(2 ^ 17) } },
+  }
+  for _, row in ipairs(rows) do
+    it("arrives " .. row[1], function()
+      local whole = table.concat(row[2])
+      local server = serve(reply("ok"))
+      local x = start(server, "POST", fed(#whole))
+      run(client, feeding(x, each(row[2])), server)
+      assert.is_nil(x:failure())
+      assert.equal("ok", x:body())
+      local request = server.requests[1]
+      assert.is_truthy(request.body:find('name="file"; filename="x.bin"\r\n'
+        .. "Content-Type: application/octet-stream\r\n\r\n" .. whole .. "\r\n",
+        1, true))
+      assert.matches("\r\nContent-Length: " .. #request.body .. "\r\n",
+        request.head, 1, true)
+      assert.is_false(x:hungry())
+    end)
+  end
+
+  it("never waits in large amounts", function()
+    local piece = ("x"):rep(65536)
+    local size = 256 * #piece
+    local given = 0
+    local server = serve(reply("ok"))
+    server.refusing = true
+    local x = start(server, "POST", fed(size))
+    local function piece_by_piece()
+      if given == size then
+        return nil
+      end
+      given = given + #piece
+      return piece
+    end
+    local go_on = feeding(x, piece_by_piece)
+    for _ = 1, 200 do
+      go_on()
+      client:poll(1)
+      client:step()
+    end
+    local sent = x:progress()
+    assert.is_true(given - sent <= 2 * 2 ^ 20)
+    assert.is_true(given < size)
+    assert.is_false(x:hungry())
+    server.refusing = false
+    run(client, go_on, server)
+    assert.is_nil(x:failure())
+    assert.equal(size, given)
+    assert.is_true(#server.requests[1].body > size)
+  end)
+
+  it("is asked for only once there is a connection", function()
+    local server = serve("")
+    server:stop()
+    local x = start(server, "POST", fed(3))
+    run(client, function()
+      assert.is_false(x:hungry())
+      return x:done()
+    end)
+    assert.equal("connection", (x:failure()))
+  end)
+
+  it("wakes who waits for its hunger", function()
+    local server = serve(reply("ok"))
+    local x = start(server, "POST", fed(2 ^ 30))
+    local function step(count)
+      for _ = 1, count do
+        client:poll(1)
+        client:step()
+      end
+    end
+    server.refusing = true
+    run(client, function() return x:hungry() end, server)
+    for _ = 1, 100 do
+      while x:hungry() do
+        x:feed(("x"):rep(65536))
+      end
+      step(1)
+    end
+    assert.is_false(x:hungry())
+    assert.is_false(client:poll(0))
+    server.refusing = false
+    local sent = x:progress()
+    run(client, function()
+      return x:progress() >= sent + 2 ^ 19
+    end, server)
+    step(20)
+    assert.is_true(client:poll(0))
+    assert.is_true(x:hungry())
+    assert.is_false(client:poll(0))
+    x:close()
+  end)
+
+  it("lets nothing be idle but a server that does not read", function()
+    local server = serve(reply("ok"))
+    local x = start(server, "POST", fed(4))
+    run(client, function() return x:hungry() end, server)
+    local ends = core.now() + 0.1
+    run(client, function() return core.now() > ends end, server)
+    assert.equal(0, x:idle())
+    assert.is_true(x:hungry())
+    x:feed("abcd")
+    x:feed()
+    run(client, x, server)
+    assert.is_nil(x:failure())
+  end)
+
+  local wrong = {
+    { "more", { "abc", "de" } },
+    { "more", { "abcde" } },
+    { "more", { "abcd", "e" } },
+    { "fewer", { "abc" } },
+    { "fewer", {} },
+  }
+  for _, row in ipairs(wrong) do
+    it("fails with " .. row[1] .. " bytes than announced, as "
+      .. #row[2] .. " pieces", function()
+      local server = serve(reply("ok"))
+      local x = start(server, "POST", fed(4))
+      run(client, feeding(x, each(row[2])), server)
+      local kind, message = x:failure()
+      assert.equal("file", kind)
+      assert.equal("the source has " .. row[1]
+        .. " than the 4 bytes that were announced", message)
+      for _ = 1, 10 do
+        server:step()
+      end
+      assert.equal(0, #server.requests)
+      x:feed("nowhere")
+    end)
+  end
+
+  it("need not be fed to the end when the answer is there", function()
+    local server = serve(reply("ok"))
+    local x = start(server, "POST", fed(2 ^ 20))
+    run(client, function() return x:hungry() end, server)
+    x:feed(("x"):rep(1000))
+    for _ = 1, 10 do
+      server:step()
+      client:step()
+    end
+    local connection = server.connections[1]
+    connection:send(reply("denied", 403))
+    connection:close()
+    run(client, x, server)
+    assert.is_nil(x:failure())
+    assert.equal(403, x:status())
+    assert.equal("denied", x:body())
+    x:feed("too late")
+  end)
+
+  it("ends with a connection that breaks", function()
+    local server = serve("")
+    local x = start(server, "POST", fed(2 ^ 20))
+    run(client, function() return x:hungry() end, server)
+    server:step()
+    server.connections[1]:close(true)
+    run(client, x, server)
+    assert.equal("connection", (x:failure()))
+    assert.is_false(x:hungry())
+  end)
+
+  it("can be cancelled, and closed by the collector", function()
+    local server = serve(reply("ok"))
+    local x = start(server, "POST", fed(4))
+    run(client, function() return x:hungry() end, server)
+    x:feed("ab")
+    x:close()
+    assert.is_false(x:hungry())
+    x:feed("cd")
+    assert.equal("cancelled", (x:failure()))
+    x = start(server, "POST", fed(4))
+    run(client, function() return x:hungry() end, server)
+    x:feed("ab")
+    x = nil
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(x)
+    assert.equal(0, (select(2, http.live())))
+  end)
+
+  it("can be sent again, fed anew", function()
+    local server = serve(reply("ok"))
+    local request = assert(core.request("POST", server.url, fed(3)))
+    for i, piece in ipairs({ "abc", "def" }) do
+      local x = assert(client:start(request))
+      run(client, feeding(x, each({ piece })), server)
+      assert.is_nil(x:failure())
+      assert.matches("\r\n\r\n" .. piece .. "\r\n", server.requests[i].body)
+    end
+  end)
+
+  it("raises when it is misused", function()
+    local server = serve(reply("ok"))
+    local x = start(server, "POST", { body = "x" })
+    assert.is_false(x:hungry())
+    assert.error_matches(function() x:feed("x") end, "no part .* is fed")
+    x = start(server, "POST", fed(3))
+    run(client, function() return x:hungry() end, server)
+    x:feed("abc")
+    x:feed()
+    assert.error_matches(function() x:feed() end, "was told before")
+    assert.has_error(function() x:feed({}) end)
+    run(client, x, server)
+  end)
+
+  local refused = {
+    { { name = "a", feed = true }, "parts[1].size: " },
+    { { name = "a", feed = true, size = -1 }, "parts[1].size: " },
+    { { name = "a", feed = true, size = 1.5 }, "parts[1].size: " },
+    { { name = "a", feed = true, size = 0 / 0 }, "parts[1].size: " },
+    { { name = "a", feed = true, size = math.huge }, "parts[1].size: " },
+    { { name = "a", feed = true, size = "3" }, "parts[1].size: " },
+    { { name = "a", feed = true, size = 3, value = "abc" }, "parts[1]: " },
+    { { name = "a", feed = true, size = 3, path = "/x" }, "parts[1]: " },
+  }
+  it("has to have a size, and nothing else", function()
+    for _, row in ipairs(refused) do
+      local request, message =
+        core.request("POST", "http://127.0.0.1/", parts(row[1]))
+      assert.is_nil(request)
+      assert.equal(row[2], message:sub(1, #row[2]))
+    end
+    local one = { name = "a", feed = true, size = 1 }
+    assert.same({ nil, "parts[2].feed: only one part can be fed" },
+      { core.request("POST", "http://127.0.0.1/", parts(one, one)) })
+  end)
+end)
+
 describe("a body that goes into a file", function()
   it("is there whole when the exchange is done", function()
     local text = ("0123456789"):rep(100000)
