@@ -138,7 +138,7 @@ static int client_step(lua_State *L) {
   struct client *client = check(L);
   loop_step(&client->loop);
   lua_pushinteger(L, client->loop.running);
-  lua_pushinteger(L, (lua_Integer)client->loop.ends);
+  lua_pushinteger(L, (lua_Integer)client->loop.events);
   return 2;
 }
 

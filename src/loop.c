@@ -241,7 +241,7 @@ bool loop_open(struct loop *loop) {
 
 static void count_end(struct loop_member *member) {
   member->loop->running--;
-  member->loop->ends++;
+  member->loop->events++;
   loop_news(member);
 }
 
@@ -351,7 +351,7 @@ void loop_leave(struct loop_member *member) {
     curl_easy_cleanup(member->easy);
     member->easy = NULL;
     loop->running--;
-    loop->ends++;
+    loop->events++;
     platform_arm(loop); /* another one may have waited for its connection */
   }
   take_out(member);
@@ -457,6 +457,7 @@ static void signal_if(struct loop_member *member) {
     return;
   member->signalled = now;
   loop->signalled += now ? 1 : -1;
+  loop->events += now && member->easy ? 1 : 0; /* an end is counted anyway */
   if (loop->open && loop->signalled == (now ? 1 : 0))
     platform_signal(loop, now);
 }

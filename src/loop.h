@@ -47,10 +47,10 @@ struct loop {
   CURL *idle[LOOP_IDLE_HANDLES];
   int idle_count;
   struct loop_member *members;
-  int running;        /* members under way */
-  int signalled;      /* members with news that are waited for */
-  unsigned long ends; /* how many members have ended so far */
-  bool bundle;        /* the bundle was needed once: go on with it */
+  int running;          /* members under way */
+  int signalled;        /* members with news that are waited for */
+  unsigned long events; /* ends of members, and news that were waited for */
+  bool bundle;          /* the bundle was needed once: go on with it */
 };
 
 /* Monotonic seconds. */

@@ -504,11 +504,13 @@ describe("a part that is fed", function()
     assert.is_false(client:poll(0))
     server.refusing = false
     local sent = x:progress()
+    local before = select(2, client:step())
     run(client, function()
       return x:progress() >= sent + 2 ^ 19
     end, server)
     step(20)
     assert.is_true(client:poll(0))
+    assert.equal(before + 1, (select(2, client:step())))
     assert.is_true(x:hungry())
     assert.is_false(client:poll(0))
     x:close()
