@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mtime.h"
+
 /* From here on the larger buffers are worth their memory. */
 #define LARGE_FILE (256 * 1024)
 
@@ -17,18 +19,25 @@ struct form_file {
   const char *path; /* the part's, which lives as long as the request */
   int fd;
   curl_off_t size, offset;
+  struct timespec changed; /* before the first byte was read */
 };
 
-static size_t changed(struct form_file *file) {
+static size_t refuse_change(struct form_file *file) {
   failure_set(file->failure, FAILURE_FILE, "%s: changed while it was sent",
               file->path);
   return CURL_READFUNC_ABORT;
 }
 
-/* The size went out first, so the file must end exactly there. */
-static bool ends_here(const struct form_file *file) {
+/* The size went out first, so the file must end exactly there; and what was
+** read must be of one version of it. */
+static bool is_unchanged(const struct form_file *file) {
   struct stat now;
-  return fstat(file->fd, &now) == 0 && (curl_off_t)now.st_size == file->size;
+  if (fstat(file->fd, &now) != 0)
+    return false;
+  struct timespec changed = mtime_of(&now);
+  return (curl_off_t)now.st_size == file->size &&
+         changed.tv_sec == file->changed.tv_sec &&
+         changed.tv_nsec == file->changed.tv_nsec;
 }
 
 static ssize_t read_at(const struct form_file *file, char *to, size_t length) {
@@ -51,8 +60,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *data) {
     return CURL_READFUNC_ABORT;
   }
   file->offset += got;
-  if (got == 0 ? left > 0 : file->offset == file->size && !ends_here(file))
-    return changed(file);
+  if (got == 0 ? left > 0 : file->offset == file->size && !is_unchanged(file))
+    return refuse_change(file);
   return (size_t)got;
 }
 
@@ -75,6 +84,7 @@ static int measure(struct form_file *file) {
   if (!S_ISREG(now.st_mode))
     return ESPIPE;
   file->size = (curl_off_t)now.st_size;
+  file->changed = mtime_of(&now);
 #ifdef POSIX_FADV_SEQUENTIAL
   posix_fadvise(file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 #endif

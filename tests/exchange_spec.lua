@@ -377,6 +377,36 @@ describe("a form", function()
     end)
   end)
 
+  it("fails when a file changes and keeps its size", function()
+    change_while_sending(2 ^ 24, function(path)
+      local file = assert(io.open(path, "r+b"))
+      file:write("y")
+      file:close()
+    end)
+  end)
+
+  it("is larger than 4 GiB if a file is", function()
+    local path = temporary()
+    child.output_of("truncate -s 5G " .. child.quoted(path))
+    local form = parts({ name = "file", path = path, filename = "x" })
+    local _, small = exchange(reply("ok"), "POST", parts({
+      name = "file", path = temporary(), filename = "x" }))
+    local around = #small.requests[1].body
+    local server = serve(reply("ok"))
+    local x = start(server, "POST", form)
+    local head
+    run(client, function()
+      local connection = server.connections[1]
+      head = connection and connection.input:match("^.-\r\n\r\n")
+      return head
+    end, server)
+    local total = 5 * 2 ^ 30 + around
+    assert.matches(("\r\nContent-Length: %.0f\r\n"):format(total), head, 1,
+      true)
+    assert.equal(total, (select(2, x:progress())))
+    x:close()
+  end)
+
   it("fails when a file grows meanwhile", function()
     change_while_sending(2 ^ 24, function(path)
       local file = assert(io.open(path, "ab"))
