@@ -31,13 +31,20 @@ local function cancel(list)
   end
 end
 
--- What has not ended when the client was closed waits for something else.
-local function abandon(list)
+local function cancelled(reason)
+  return errors.new({ kind = "cancelled", message = reason })
+end
+
+-- What has not ended when it was cancelled waits for something else.
+local function abandon(list, reason)
   for _, task in ipairs(list) do
-    task.on_end(true, nil, errors.new({
-      kind = "cancelled",
-      message = "the client is closed",
-    }))
+    if not task.finished then
+      tasks.cancel(task)
+    end
+    if not task.finished then
+      task.finished = true
+      task.on_end(true, nil, cancelled(reason))
+    end
   end
 end
 
@@ -52,7 +59,7 @@ local function gather(self, functions)
   local group = setmetatable({ hub = self, tasks = {} }, Group)
   local results, failures = {}, nil
   for i, fn in ipairs(functions) do
-    group.tasks[i] = tasks.new(fn, function(ok, value, err)
+    group.tasks[i] = tasks.new(self, fn, function(ok, value, err)
       if not ok then
         group.failure = group.failure or { value }
         cancel(group.tasks)
@@ -66,10 +73,12 @@ local function gather(self, functions)
     end)
   end
   wait.pause(self, group, math.huge)
+  if not group.failure then
+    abandon(group.tasks, tasks.stopped(self))
+  end
   if group.failure then
     error(group.failure[1], 0)
   end
-  abandon(group.tasks)
   return results, failures
 end
 
@@ -90,7 +99,7 @@ local function map(self, list, fn, concurrency)
     end
   end
   local function worker()
-    while index < #list do
+    while index < #list and not tasks.stopped(self) do
       index = index + 1
       local i = index
       keep(i, fn(list[i], i))
@@ -100,12 +109,10 @@ local function map(self, list, fn, concurrency)
   for i = 1, math.min(concurrency, #list) do
     workers[i] = worker
   end
-  local _, abandoned = gather(self, workers)
-  for _, err in pairs(abandoned or {}) do
-    for i = 1, #list do
-      if not ended[i] then
-        keep(i, nil, err)
-      end
+  gather(self, workers)
+  for i = 1, #list do
+    if not ended[i] then
+      keep(i, nil, cancelled(tasks.stopped(self)))
     end
   end
   return results, failures

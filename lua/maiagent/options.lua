@@ -172,6 +172,7 @@ local UPLOAD = {
   max_speed = CALL.max_speed,
 }
 
+local STEP = { max_ms = number_from(0) }
 local MAP = { concurrency = number_from(1) }
 
 local function shard(value)
@@ -423,6 +424,13 @@ local function call(name, given)
   return checked(name, given, CALL)
 end
 
+--- Checks the options of client:step.
+-- @tparam table|nil given
+-- @treturn table the options
+local function step(given)
+  return checked("client:step", given, STEP)
+end
+
 --- Checks the options of client:map.
 -- @tparam table|nil given
 -- @treturn table the options
@@ -467,6 +475,7 @@ return {
   map = map,
   merged = merged,
   refused_scheme = refused_scheme,
+  step = step,
   sync = sync,
   upload = upload,
   upload_all = upload_all,

@@ -3,6 +3,7 @@
 -- `changes` counts whatever may have made a subject done.
 
 local core = require("maiagent.core")
+local errors = require("maiagent.errors")
 
 local now = core.now
 
@@ -12,6 +13,11 @@ local FOREVER = math.huge
 -- own and means "go on at the next step".
 local PARKED = {}
 
+-- What the program gets of a task that it made with `go`.
+local Task = { __name = "maiagent.task" }
+local methods = {}
+Task.__index = methods
+
 --- The task whose coroutine this is.
 -- @tparam table hub
 -- @treturn table|nil
@@ -19,6 +25,23 @@ local function running(self)
   local task = self.current
   if task and task.thread == coroutine.running() then
     return task
+  end
+end
+
+--- Why nothing more may be begun here: the client is closed, or the running
+-- task, or one that it was made by, is cancelled.
+-- @tparam table hub
+-- @treturn string|nil the reason
+local function stopped(self)
+  if self.closed then
+    return "the client is closed"
+  end
+  local task = running(self)
+  while task do
+    if task.cancelled then
+      return "the task was cancelled"
+    end
+    task = task.parent
   end
 end
 
@@ -63,19 +86,95 @@ end
 -- @tparam table task
 local function resume(self, task, ...)
   local outer = self.current
+  self.resumed = self.resumed + 1
   self.current = task
   settle(self, outer, task, coroutine.resume(task.thread, ...))
 end
 
 --- Makes a task; nothing of it runs yet.
+-- @tparam table hub
 -- @tparam function fn
 -- @tparam function on_end called with what coroutine.resume gave at the end
 -- @treturn table
-local function new(fn, on_end)
-  return { thread = coroutine.create(fn), on_end = on_end, wake = 0 }
+local function new(self, fn, on_end)
+  return setmetatable({
+    hub = self,
+    parent = running(self),
+    thread = coroutine.create(fn),
+    on_end = on_end,
+    wake = 0,
+  }, Task)
 end
 
---- Resumes what is due in a list of tasks and drops the finished ones.
+--- Makes a task's call in progress, and every later one, fail as cancelled: it
+-- is resumed at once where it waits, and runs on to its next wait or its end.
+-- @tparam table task
+local function cancel(task)
+  if task.finished or task.cancelled then
+    return
+  end
+  task.cancelled = true
+  if coroutine.status(task.thread) == "suspended" then
+    resume(task.hub, task)
+  end
+end
+
+local function receiver(task, name)
+  if getmetatable(task) ~= Task then
+    errors.misuse("task." .. name .. ": called with a dot; write task:"
+      .. name .. "()")
+  end
+  return task
+end
+
+--- Cancels the task: its call in progress returns nil and an error of kind
+-- "cancelled", as does every call that it makes afterwards. A task that runs,
+-- being the one that calls this, goes on to its next call. Nothing happens to
+-- one that has ended.
+function methods:cancel()
+  cancel(receiver(self, "cancel"))
+end
+
+--- Whether the task has ended, in whatever way.
+-- @treturn boolean
+function methods:done()
+  return receiver(self, "done").finished or false
+end
+
+function Task.__tostring(task)
+  local state = coroutine.status(task.thread) == "suspended" and "waiting"
+    or "running"
+  if task.finished then
+    state = "done"
+  elseif task.cancelled then
+    state = "cancelled"
+  end
+  return "maiagent.task (" .. state .. ")"
+end
+
+Task.__close = cancel
+
+-- At least one task is resumed, however late it is.
+local function spent(self)
+  return self.limit and self.resumed > 0 and now() >= self.limit
+end
+
+-- Who was not served this time comes first the next time.
+local function put_last(tasks, served, next_one)
+  local order = {}
+  for i = next_one, #tasks do
+    order[#order + 1] = tasks[i]
+  end
+  for i = 1, served do
+    order[#order + 1] = tasks[i]
+  end
+  for i = 1, #tasks do
+    tasks[i] = order[i]
+  end
+end
+
+--- Resumes what is due in a list of tasks and drops the finished ones; stops
+-- where the hub's `limit` is over.
 -- @tparam table hub
 -- @tparam table tasks the list; it is changed
 -- @treturn number when to look again at the latest, on core.now()'s clock
@@ -83,7 +182,7 @@ local function drive(self, tasks)
   -- Tasks may be added meanwhile; `kept` never overtakes the reading index.
   local time, earliest, kept = now(), FOREVER, 0
   local i = 1
-  while i <= #tasks do
+  while i <= #tasks and not spent(self) do
     local task = tasks[i]
     if not task.finished and due(self, task, time) then
       resume(self, task)
@@ -94,6 +193,10 @@ local function drive(self, tasks)
       earliest = math.min(earliest, task.wake)
     end
     i = i + 1
+  end
+  if i <= #tasks then
+    put_last(tasks, kept, i)
+    return time
   end
   for j = #tasks, kept + 1, -1 do
     tasks[j] = nil
@@ -115,9 +218,11 @@ local function park(self, task, subject, deadline, wake)
 end
 
 return {
+  cancel = cancel,
   drive = drive,
   new = new,
   park = park,
   resume = resume,
   running = running,
+  stopped = stopped,
 }

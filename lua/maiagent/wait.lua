@@ -6,6 +6,7 @@
 -- method `done()` that answers true, or false and when to ask again.
 
 local core = require("maiagent.core")
+local errors = require("maiagent.errors")
 local host = require("maiagent.host")
 local tasks = require("maiagent.tasks")
 
@@ -32,6 +33,8 @@ local function hub(hook, open)
     parked = setmetatable({}, { __mode = "k" }), -- task → WAITING or TOLD
     told = 0, -- how often a parked task became TOLD
     changes = 0,
+    resumed = 0, -- how many tasks were, in this turn
+    limit = nil, -- when this turn is to end, if it has a budget
   }
 end
 
@@ -44,11 +47,11 @@ local function handle(self)
   return self.native
 end
 
-local function step_native(self)
+local function step_native(self, budget)
   if not self.native then
     return 0
   end
-  local running, finished = self.native:step()
+  local running, finished = self.native:step(budget)
   if finished ~= self.finished then
     self.finished = finished
     self.changes = self.changes + 1
@@ -65,17 +68,20 @@ end
 -- One turn of the wheel; nested turns (a call inside a task's own coroutine)
 -- leave the list of tasks to the outer one. Where a task closes the client, or
 -- waits in such a coroutine, a second pass serves those before it in the list.
-local function turn(self)
-  local running = step_native(self)
+local function turn(self, budget)
+  local limit = budget and now() + budget / 1000
+  local running = step_native(self, budget)
   if self.driving then
     return running, FOREVER
   end
+  self.limit, self.resumed = limit, 0
   local closed, told, ok, earliest
   repeat
     closed, told = self.closed, self.told
     ok, earliest = pcall(drive_all, self)
     self.driving = false
   until not ok or (closed == self.closed and told == self.told)
+  self.limit = nil
   if not ok then
     error(earliest, 0)
   end
@@ -154,27 +160,38 @@ local function pause(self, subject, deadline)
   self.parked[task] = nil
 end
 
---- Waits for a time without keeping anything else from running.
+--- Waits for a time without keeping anything else from running; less where
+-- the client is closed or the task cancelled.
 -- @tparam table hub
 -- @tparam number seconds
 local function sleep(self, seconds)
   local deadline = now() + seconds
-  while now() < deadline and not self.closed do
+  while now() < deadline and not tasks.stopped(self) do
     pause(self, nil, deadline)
   end
+end
+
+-- Who cancelled a task knows why its calls failed.
+local function expected(self, task, err)
+  return (self.closed or task.cancelled) and errors.is(err)
+    and err.kind == "cancelled"
 end
 
 --- Runs a function as a task: up to its first wait now, then by `step`.
 -- @tparam table hub
 -- @tparam function fn called with the further arguments
+-- @treturn table task
 local function go(self, fn, ...)
-  local task = tasks.new(fn, function(ok, err)
-    if not ok then
+  local task
+  task = tasks.new(self, fn, function(ok, err)
+    if not ok and not expected(self, task, err) then
       self.failures[#self.failures + 1] = { err }
     end
   end)
+  task.parent = nil -- it may outlive the task that made it
   self.tasks[#self.tasks + 1] = task
   tasks.resume(self, task, ...)
+  return task
 end
 
 local function raise_failure(self)
@@ -185,10 +202,11 @@ end
 
 --- Moves everything on that can be moved without blocking.
 -- @tparam table hub
+-- @tparam number|nil budget milliseconds after which nothing more is begun
 -- @treturn boolean whether anything is still under way
 -- Raises the error of a task that raised one.
-local function step(self)
-  local running = turn(self)
+local function step(self, budget)
+  local running = turn(self, budget)
   raise_failure(self)
   return running > 0 or #self.tasks > 0
 end
@@ -248,6 +266,7 @@ return {
   pump = pump,
   sleep = sleep,
   step = step,
+  stopped = tasks.stopped,
   waiter = host.waiter,
   watch = watch,
 }
