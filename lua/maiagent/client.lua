@@ -123,27 +123,41 @@ function methods:with(changed)
 end
 
 --- Cancels what is under way (kind "cancelled") and closes the connections,
--- those of its `with` copies too. May run twice.
+-- those of its `with` copies too; at once, even during a name lookup. May run
+-- twice. On Lua 5.4 `local client <close> = maiagent.new()` does it too.
 function methods:close()
   wait.close(state_of(self, "close").hub)
 end
 
+function Client.__close(client)
+  client:close()
+end
+
 --- Runs fn(...) as a task: it parks in each call of this client and is
--- resumed by `step`, or while another call of this client waits.
+-- resumed by `step`, or while another call of this client waits. A coroutine
+-- that fn makes itself is not the task: a call in it waits as it would outside.
 -- @tparam function fn
+-- @treturn table task: `:cancel()`, `:done()`; on Lua 5.4 a `<close>` variable
+--   of it cancels it
 function methods:go(fn, ...)
   local state = state_of(self, "go")
   if type(fn) ~= "function" then
     errors.misuse("client:go: a function expected, got " .. type(fn))
   end
-  wait.go(state.hub, fn, ...)
+  return wait.go(state.hub, fn, ...)
 end
 
---- Moves requests and tasks on without blocking.
+--- Moves requests and tasks on without blocking. With max_ms no more of it is
+-- begun once that time is over: the rest is for the next step, and who was
+-- left out this time comes first then. It cannot interrupt what was begun: the
+-- decoding of one large reply, one TLS handshake, what a task does between two
+-- calls; nor, where there is no epoll, libcurl's look at all of its sockets.
+-- @tparam table|nil options max_ms (milliseconds; no limit)
 -- @treturn boolean whether anything is still under way
 -- Raises the error of a task that raised one.
-function methods:step()
-  return wait.step(state_of(self, "step").hub)
+function methods:step(options)
+  local state = state_of(self, "step")
+  return wait.step(state.hub, options_of.step(options).max_ms)
 end
 
 -- What stands outside the list would never run.

@@ -62,11 +62,12 @@ end
 local function begin(pending)
   pending.attempts = pending.attempts + 1
   pending.head_seen = false
-  local native = wait.handle(pending.hub)
-  if not native then
+  local stopped = wait.stopped(pending.hub)
+  if stopped then
     pending.exchange = nil
-    return { kind = "cancelled", message = "the client is closed" }
+    return { kind = "cancelled", message = stopped }
   end
+  local native = wait.handle(pending.hub)
   if pending.call.on_event then
     local headers = pending.request:headers()
     emit(pending, { type = "request", headers = headers })
@@ -119,6 +120,10 @@ end
 
 local function overdue(pending)
   local timeout = pending.call.timeout
+  local stopped = wait.stopped(pending.hub)
+  if stopped then
+    return { kind = "cancelled", message = stopped }
+  end
   if now() >= pending.deadline then
     return timed_out(string.format(
       "no whole answer within %g s (timeout.total)", timeout.total))
@@ -179,7 +184,7 @@ local function await(pending)
   local exchange = pending.exchange
   wait.watch(pending.hub, exchange)
   pending.watched_since = now()
-  local problem, until_when
+  local problem, until_when = not exchange:done() and overdue(pending) or nil
   while not exchange:done() and not problem do
     problem, until_when = attend(pending)
     if not problem and not exchange:done() then
