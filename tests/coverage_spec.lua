@@ -15,7 +15,8 @@ local SPECS = {
 
 -- Methods that are no operations, by the resource that alone has them.
 local FLOWS = {
-  ["knowledge_bases.files"] = { upload = true, upload_all = true, wait = true },
+  ["knowledge_bases.files"] = { download = true, upload = true,
+    upload_all = true, wait = true },
   attachments = { upload = true },
   uploads = { put = true },
   ["knowledge_bases.files.translations"] = { wait = true },

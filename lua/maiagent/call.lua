@@ -5,7 +5,6 @@
 -- `options`) and random (a generator for jitter).
 
 local core = require("maiagent.core")
-local download = require("maiagent.download")
 local errors = require("maiagent.errors")
 local imported = require("maiagent.imported")
 local options_of = require("maiagent.options")
@@ -30,6 +29,9 @@ local ACCEPT = {
   any = "application/json, */*;q=0.5",
 }
 
+--- A function that takes a secret out of a text.
+-- @tparam string secret
+-- @treturn function text → text
 local function redactor(secret)
   return function(text)
     local plain = secret:gsub("%p", "%%%0")
@@ -37,6 +39,9 @@ local function redactor(secret)
   end
 end
 
+--- Sets a caller's headers; raises what is wrong with them.
+-- @tparam userdata request
+-- @tparam table headers name → value
 local function set_headers(request, headers)
   for name, value in pairs(headers) do
     local ok, problem = request:set(name, value)
@@ -46,8 +51,13 @@ local function set_headers(request, headers)
   end
 end
 
--- The one place where a request gets the key: `authorize` refuses any URL
--- that is not of the base's origin.
+--- Gives a request of this API its headers. The one place where it gets the
+-- key: `authorize` refuses any URL that is not of the base's origin.
+-- @tparam table state
+-- @tparam userdata request
+-- @tparam table options of the call, checked
+-- @tparam string|nil reply as for `collect`
+-- @treturn string the key, to be kept out of messages
 local function dress(state, request, options, reply)
   local settings = state.settings
   local authorization, secret = settings.authorization()
@@ -82,6 +92,12 @@ local function path_of(request)
   return (request:url():gsub("^%a+://[^/]*", ""):gsub("[?#].*$", ""))
 end
 
+--- How a request is to be sent, as `send` takes it.
+-- @tparam table state
+-- @tparam userdata request
+-- @tparam table options of the call, checked
+-- @tparam table more as for `launch`; and secret, follow, repeatable, feed
+-- @treturn table
 local function transport(state, request, options, more)
   local settings = state.settings
   -- What a reader gave is gone: it cannot be given again.
@@ -99,7 +115,7 @@ local function transport(state, request, options, more)
       repeatable = more.repeatable,
     },
     settings = exchange_settings(state, options, more.settings),
-    redact = redactor(more.secret),
+    redact = more.secret and redactor(more.secret),
     follow = more.follow,
     on_event = settings.on_event,
     on_retry = settings.on_retry,
@@ -175,13 +191,8 @@ local READ = {
   none = function(_, _, _, response)
     return true, nil, response
   end,
-  file = function(_, pending, exchange, response)
-    local path = pending.save_as
-    if not path then
-      return exchange:body(), nil, response
-    end
-    local kept, err = download.keep(path)
-    return kept, err, response
+  file = function(_, _, exchange, response)
+    return exchange:body(), nil, response
   end,
   any = function(state, pending, exchange, response)
     if response.status == 404 then
@@ -204,30 +215,19 @@ local READ = {
 local function collect(state, pending, reply)
   local exchange, err, response = pending:finish()
   if not exchange then
-    if pending.save_as then
-      download.discard(pending.save_as)
-    end
     return nil, err, response
   end
   return READ[reply](state, pending, exchange, response)
 end
 
--- What stands in the place of params where the body or the answer is a file:
--- params, more (save_as, feed), or nil, nil, error.
-local function file_arguments(row, given)
-  if row.body == "form" then
-    local from, err = upload.source(given)
-    if not from then
-      return nil, nil, err
-    end
-    local part = upload.file_part(row.part, from, FILE_TYPE)
-    return { part }, { feed = from.feed }
+-- A source in the place of params: the form, the function that feeds it; or
+-- nil, nil, err.
+local function form_of(row, given)
+  local from, err = upload.source(given)
+  if not from then
+    return nil, nil, err
   end
-  if given ~= nil and (type(given) ~= "string" or given == "") then
-    errors.misuse(row.operation .. ": path must be a file name, got "
-      .. type(given))
-  end
-  return nil, { save_as = given }
+  return { upload.file_part(row.part, from, FILE_TYPE) }, from.feed
 end
 
 -- A POST that leaves nothing behind: a second presigned URL harms nobody.
@@ -287,27 +287,23 @@ local function begin(state, row, ids, params, given)
   if GUARDS[row.operation] then
     GUARDS[row.operation](row, params, options)
   end
-  local found = {}
-  local is_file = row.body == "form" or row.reply == "file"
-  if is_file then
+  local feed
+  if row.body == "form" then
     local err
-    params, found, err = file_arguments(row, params)
+    params, feed, err = form_of(row, params)
     if err then
       return nil, err
     end
   end
   local request = prepare(state, row, ids, params, options)
-  local pending = launch(state, request, options, {
+  return launch(state, request, options, {
     operation = row.operation,
     reply = row.reply,
-    file = is_file,
+    file = row.body == "form" or row.reply == "file",
     repeatable = REPEATABLE[row.operation],
-    feed = found.feed,
-    settings = found.save_as and { path = download.partial(found.save_as) },
+    feed = feed,
     progress = row.reply == "file" and "received" or "sent",
   })
-  pending.save_as = found.save_as
-  return pending
 end
 
 -- The forms of this API are imports: their answers tell failures with 200.
@@ -369,9 +365,13 @@ end
 return {
   begin = begin,
   collect = collect,
+  dress = dress,
   launch = launch,
   prepare = prepare,
+  redactor = redactor,
   rows = rows,
   run = run,
+  set_headers = set_headers,
   store = store,
+  transport = transport,
 }

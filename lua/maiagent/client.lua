@@ -3,6 +3,7 @@
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local fetch = require("maiagent.fetch")
 local gather = require("maiagent.gather")
 local options_of = require("maiagent.options")
 local resources = require("maiagent.resources")
@@ -107,6 +108,24 @@ function methods:request(verb, path, params, options)
   local pending = call.launch(state, request, options,
     { operation = "request", reply = "any" })
   return call.collect(state, pending, "any")
+end
+
+--- Downloads a URL into a file: written to PATH.part and renamed when it is
+-- whole; an existing file is replaced at once. A download that broke off
+-- leaves PATH.part and PATH.part.etag where the server can give the rest, and
+-- the next call goes on from there. The key goes along only to the API's
+-- origin.
+-- @tparam string url absolute, or from the API's root with a leading slash
+-- @tparam string path a file, or a folder (one that exists, or with a slash at
+--   its end): then the server's name for the file is used, made harmless
+-- @tparam table|nil options timeout, max_retries, headers (for the URL's
+--   origin), max_speed (bytes per second), on_progress(received, total) in
+--   bytes, total 0 while unknown; returning false cancels
+-- @treturn string|nil the path of the file
+-- @treturn table|nil error
+-- @treturn table|nil response
+function methods:download(url, path, options)
+  return fetch.url(state_of(self, "download"), url, path, options)
 end
 
 --- A copy with other options, sharing connections and tasks.

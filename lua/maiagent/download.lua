@@ -1,9 +1,13 @@
---- Answers that become files: written beside their name and moved there when
--- they are whole, so that nothing half-written ever has the final name.
-
-local errors = require("maiagent.errors")
+--- What is on disk of a download: PATH.part, which gets its final name when it
+-- is whole, and beside it PATH.part.etag, which tells of what the bytes in
+-- PATH.part are the beginning, so that the rest can be asked for. A leaf.
 
 local SUFFIX = ".part"
+local NOTE = ".etag"
+
+-- Bytes that a header may hold; what else stands in a note is not ours.
+local ETAG = '^"[\33\35-\126\128-\255]*"$'
+local DATE = "^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$"
 
 --- Where the bytes go while they arrive.
 -- @tparam string path the final name
@@ -12,26 +16,95 @@ local function partial(path)
   return path .. SUFFIX
 end
 
---- Gives a whole file its final name.
--- @tparam string path the final name
--- @treturn string|nil path
--- @treturn table|nil error of kind "file"
-local function keep(path)
-  local ok, problem = os.rename(partial(path), path)
-  if ok then
-    return path
+local function is_validator(text)
+  return text ~= nil and (text:find(ETAG) or text:find(DATE)) ~= nil
+end
+
+--- What identifies the bytes of an answer exactly: a strong ETag, else a
+-- Last-Modified that is older than the answer (RFC 9110, 8.8.2.2).
+-- @tparam function header name → value
+-- @treturn string|nil
+local function validator(header)
+  local etag, modified = header("etag"), header("last-modified")
+  if is_validator(etag) then
+    return etag
+  elseif not etag and is_validator(modified) and header("date")
+    and header("date") ~= modified
+  then
+    return modified
   end
-  os.remove(partial(path))
-  return nil, errors.new({
-    kind = "file",
-    message = "cannot move the download to its name: " .. tostring(problem),
-  })
 end
 
---- Removes what arrived of a failed download.
--- @tparam string path the final name
-local function discard(path)
-  os.remove(partial(path))
+local function size_of(path)
+  local file = io.open(path, "rb")
+  local size = file and file:seek("end")
+  if file then
+    file:close()
+  end
+  return size or 0
 end
 
-return { discard = discard, keep = keep, partial = partial }
+local function lines_of(path)
+  local file = io.open(path, "rb")
+  if not file then
+    return nil
+  end
+  local first, second, third = file:read("*l", "*l", "*l")
+  file:close()
+  return first, second, third
+end
+
+--- What is there of a download, if the rest of it can be asked for.
+-- @tparam string part as `partial` gives it
+-- @tparam string source the URL, without its query
+-- @treturn table|nil size (bytes), validator, total (bytes, or nil)
+local function held(part, source)
+  local identity, total, from = lines_of(part .. NOTE)
+  if not is_validator(identity) or from ~= source then
+    return nil
+  end
+  local size = size_of(part)
+  return size > 0
+    and { size = size, validator = identity, total = tonumber(total) } or nil
+end
+
+--- Forgets of what PATH.part is the beginning.
+-- @tparam string part
+local function forget(part)
+  os.remove(part .. NOTE)
+end
+
+--- Notes of what PATH.part is the beginning. Where that fails, the download
+-- will not be resumed, and nothing else is wrong.
+-- @tparam string part
+-- @tparam string source the URL, without its query
+-- @tparam string identity as `validator` gives it
+-- @tparam string|nil total bytes
+local function remember(part, source, identity, total)
+  forget(part) -- a link that somebody put there is not followed
+  local file = io.open(part .. NOTE, "wb")
+  if not file then
+    return
+  end
+  local written =
+    file:write(identity, "\n", total or "", "\n", source, "\n")
+  if not file:close() or not written then
+    forget(part)
+  end
+end
+
+--- Removes what arrived of a download.
+-- @tparam string part
+local function discard(part)
+  os.remove(part)
+  forget(part)
+end
+
+return {
+  discard = discard,
+  forget = forget,
+  held = held,
+  partial = partial,
+  remember = remember,
+  validator = validator,
+}

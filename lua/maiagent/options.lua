@@ -173,6 +173,17 @@ local UPLOAD = {
 }
 
 local STEP = { max_ms = number_from(0) }
+
+-- Of downloads; `variant` is of translations alone.
+local DOWNLOAD = {
+  timeout = SHARED.timeout,
+  max_retries = SHARED.max_retries,
+  headers = SHARED.headers,
+  on_progress = CALL.on_progress,
+  max_speed = CALL.max_speed,
+  variant = one_of("translated", "bilingual"),
+}
+
 local MAP = { concurrency = number_from(1) }
 
 local function shard(value)
@@ -431,6 +442,14 @@ local function step(given)
   return checked("client:step", given, STEP)
 end
 
+--- Checks the options of a download.
+-- @tparam string name of the operation, for messages
+-- @tparam table|nil given
+-- @treturn table the options
+local function download(name, given)
+  return checked(name, given, DOWNLOAD)
+end
+
 --- Checks the options of client:map.
 -- @tparam table|nil given
 -- @treturn table the options
@@ -472,6 +491,7 @@ return {
   call = call,
   client = client,
   copy = copy,
+  download = download,
   map = map,
   merged = merged,
   refused_scheme = refused_scheme,

@@ -5,6 +5,7 @@ local attachments = require("maiagent.attachments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local fetch = require("maiagent.fetch")
 local files = require("maiagent.files")
 local options_of = require("maiagent.options")
 local pages = require("maiagent.pages")
@@ -195,6 +196,12 @@ end
 -- Flows above one request, beside the operations of their resource.
 local FLOWS = {
   ["attachments.upload"] = attachments.upload,
+  ["knowledge_bases.export_labels_excel"] =
+    fetch.export("knowledge_bases.export_labels_excel"),
+  ["knowledge_bases.export_metadata_excel"] =
+    fetch.export("knowledge_bases.export_metadata_excel"),
+  ["knowledge_bases.files.download"] = fetch.file,
+  ["knowledge_bases.files.translations.download"] = fetch.translation,
   ["knowledge_bases.files.upload"] = files.upload,
   ["knowledge_bases.files.upload_all"] = upload_all.upload_all,
   ["knowledge_bases.files.translations.wait"] =

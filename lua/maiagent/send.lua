@@ -113,7 +113,7 @@ local function report_progress(pending)
   if call.sink then
     done, of = call.sink:progress(pending.exchange, done, of)
   end
-  if callback(pending, call.on_progress, done, of) == false then
+  if done and callback(pending, call.on_progress, done, of) == false then
     return { kind = "cancelled", message = "on_progress returned false" }
   end
 end

@@ -47,8 +47,8 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # line. The leaves are given functions and values, not clients, and so need
 # nothing but the error objects.
 order='errors
-pages poll protect response retry upload download stream
-folder journal plan
+pages poll protect response retry upload download filename stream
+folder journal plan sink
 deadline imported progress registration
 host tasks
 options wait
@@ -56,14 +56,14 @@ gather
 send
 call
 listing storing
-attachments files processing
+attachments fetch files processing
 crew
 upload_all
 resources
 client
 init'
-leaves=' errors pages poll protect response retry upload download stream'
-leaves+=' folder journal plan deadline imported progress registration '
+leaves=' errors pages poll protect response retry upload download filename'
+leaves+=' stream folder journal plan deadline imported progress registration '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files

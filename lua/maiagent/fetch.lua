@@ -1,0 +1,440 @@
+--- Downloads: a GET whose answer becomes a file. It goes on where an earlier
+-- one stopped, wherever the server can tell that the file is the same.
+
+local call = require("maiagent.call")
+local core = require("maiagent.core")
+local errors = require("maiagent.errors")
+local filename = require("maiagent.filename")
+local options_of = require("maiagent.options")
+local send = require("maiagent.send")
+local sink_of = require("maiagent.sink")
+
+local UNNAMED = "download"
+local LONGEST_NAME = 200 -- bytes; the endings of ours come after it
+local SHORTEST_SECRET = 16 -- bytes of a value in a query
+local LONGEST_ANSWER = 1024 * 1024 -- bytes of JSON that names a URL
+
+local function without_query(url)
+  return (url:gsub("[?#].*$", ""))
+end
+
+local function is_secure(url)
+  return url:find("^[hH][tT][tT][pP][sS]://") ~= nil
+end
+
+-- Why a GET may not go to a URL, if it may not.
+local function refusal(state, url, from)
+  local _, problem = core.origin(url)
+  if problem then
+    return problem
+  elseif from and is_secure(from) and not is_secure(url) then
+    return "it leads from https:// to plain http://"
+  end
+  return options_of.refused_scheme(url, state.settings.allow_http)
+end
+
+-- The key goes to the API's origin alone; a header of the caller's, which may
+-- be as secret, to the origin that the caller named.
+local function dress(state, request, options, named)
+  local url = request:url()
+  if core.same_origin(url, state.settings.base) then
+    return call.dress(state, request, options, "file")
+  end
+  request:set("Accept", "*/*")
+  if options.headers and core.same_origin(url, named) then
+    call.set_headers(request, options.headers)
+  end
+end
+
+-- What hides the secrets that it is told of, in messages.
+local function hider()
+  local hidden, redactors = {}, {}
+  local function hide(secret)
+    if secret and not hidden[secret] then
+      hidden[secret] = true
+      redactors[#redactors + 1] = call.redactor(secret)
+    end
+  end
+  local function redact(text)
+    for _, one in ipairs(redactors) do
+      text = one(text)
+    end
+    return text
+  end
+  return hide, redact
+end
+
+-- The signature of a presigned URL is as good as a key.
+local function hide_query(hide, url)
+  for value in (url:match("%?([^#]*)") or ""):gmatch("=([^&]+)") do
+    if #value >= SHORTEST_SECRET then
+      hide(value)
+    end
+  end
+end
+
+-- What prepares a GET of any URL, before what is held of it is asked for.
+local function preparer(state, options, named, hide)
+  return function(url)
+    local request, problem = core.request("GET", url)
+    if not request then
+      return nil, problem
+    end
+    hide_query(hide, url)
+    hide(dress(state, request, options, named))
+    return request
+  end
+end
+
+--
+-- Where it goes
+--
+
+local function is_folder(path)
+  if path:sub(-1) == "/" then
+    return true
+  end
+  local opened = io.open(path .. "/.", "rb")
+  if opened then
+    opened:close()
+  end
+  return opened ~= nil
+end
+
+-- Tells the parts of two URLs with one last segment from each other.
+local function checksum(text)
+  local sum = 5381
+  for i = 1, #text do
+    sum = (sum * 33 + text:byte(i)) % 4294967296
+  end
+  return string.format("%08x", sum)
+end
+
+-- The name in a folder is known only with the answer, and the part has to be
+-- found again by the next call.
+local function part_in(folder, url)
+  local source = without_query(url)
+  local name = filename.harmless(filename.of_url(source), LONGEST_NAME)
+  return folder .. (name or UNNAMED) .. "-" .. checksum(source)
+end
+
+local function target_of(path, url)
+  if not is_folder(path) then
+    return { path = path, part = path }
+  end
+  local folder = path:gsub("/+$", "") .. "/"
+  return { folder = folder, part = part_in(folder, url) }
+end
+
+local function final_path(target, exchange, url, fallback)
+  if target.path then
+    return target.path
+  end
+  local header = exchange:header("content-disposition")
+  local name = filename.harmless(filename.of_disposition(header))
+    or filename.harmless(fallback)
+    or filename.harmless(filename.of_url(url))
+  return target.folder .. (name or UNNAMED)
+end
+
+local function check_path(operation, path)
+  if type(path) ~= "string" or path == "" or path:find("%z") then
+    errors.misuse(operation .. ": path must be a file name, got "
+      .. (type(path) == "string" and "an empty or impossible one"
+        or type(path)))
+  end
+end
+
+local function check_headers(operation, options)
+  for name in pairs(options.headers or {}) do
+    local folded = tostring(name):lower()
+    if folded == "range" or folded == "if-range" then
+      errors.misuse(operation .. ": headers." .. name .. ": a download asks "
+        .. "itself for the range that is missing")
+    end
+  end
+end
+
+--
+-- The way there
+--
+
+local function description_of(state, request, sink, options, more)
+  local result = call.transport(state, request, options, {
+    operation = more.operation,
+    file = true,
+    progress = "received",
+    settings = sink.settings,
+  })
+  sink.settings = result.settings
+  result.sink, result.redact = sink, more.redact
+  result.follow = function(target, from)
+    local refused = refusal(state, target, from)
+    if refused then
+      return nil, refused
+    end
+    return sink:request(target)
+  end
+  if not core.same_origin(request:url(), state.settings.base) then
+    result.path = sink.source
+  end
+  return result
+end
+
+local function impossible(problem)
+  return nil, errors.new({ kind = "http", message = "download: " .. problem })
+end
+
+-- Gets a URL into a part that is not yet kept: exchange, sink, response; or
+-- nil, err, response. `more`: operation; named, the URL whose origin gets the
+-- caller's headers; filename, the name where the answer has none; is_quiet, of
+-- an exchange whose progress is not to be told.
+local function get(state, url, part, options, more)
+  local problem = refusal(state, url)
+  if problem then
+    return impossible(problem)
+  end
+  local hide, redact = hider()
+  local prepare = preparer(state, options, more.named, hide)
+  local from_url = sink_of.new(part, without_query(url), prepare)
+  from_url.is_quiet, more.redact = more.is_quiet, redact
+  local request
+  request, problem = from_url:request(url)
+  if not request then
+    return impossible(problem)
+  end
+  local pending = send.start(state.hub, request,
+    description_of(state, request, from_url, options, more))
+  local exchange, err, response = pending:finish()
+  if not exchange then
+    return nil, err, response
+  end
+  return exchange, from_url, response
+end
+
+local function fetch(state, url, path, options, more)
+  local target = target_of(path, url)
+  local exchange, sink, response =
+    get(state, url, target.part, options, more)
+  if not exchange then
+    return nil, sink, response
+  end
+  local final = final_path(target, exchange, url, more.filename)
+  local saved, err = sink:keep(exchange, final)
+  return saved, err, response
+end
+
+local function checked(operation, path, given)
+  check_path(operation, path)
+  local options = options_of.download(operation, given)
+  check_headers(operation, options)
+  return options, {
+    timeout = options.timeout,
+    max_retries = options.max_retries,
+    headers = options.headers,
+  }
+end
+
+--- Downloads a URL into a file: written to PATH.part and renamed when it is
+-- whole; an existing file is replaced at once. A download that broke off
+-- leaves PATH.part and PATH.part.etag where the server can give the rest; the
+-- next call goes on from there. The key goes along only to the API's origin.
+-- @tparam table state
+-- @tparam string url absolute, or from the API's root with a leading slash
+-- @tparam string path a file, or a folder (one that exists, or with a slash at
+--   its end): then the server's name for the file is used, made harmless
+-- @tparam table|nil given timeout, max_retries, headers (for the URL's origin),
+--   max_speed (bytes per second), on_progress(received, total) in bytes, total
+--   0 while unknown; returning false cancels
+-- @treturn string|nil the path of the file
+-- @treturn table|nil error
+-- @treturn table|nil response
+local function url_to_file(state, url, path, given)
+  if type(url) ~= "string" or url == "" then
+    errors.misuse("client:download: url must be a string, got "
+      .. (url == "" and "an empty one" or type(url)))
+  end
+  local options = checked("client:download", path, given)
+  if url:find("^/") then
+    local problem
+    url, problem = core.join(state.settings.base, url)
+    if not url then
+      return impossible(problem)
+    end
+  end
+  return fetch(state, url, path, options,
+    { operation = "download", named = url })
+end
+
+-- A presigned URL may be over before its turn comes: asked for once more.
+-- `find` gives url, name; or nil, err, response.
+local function fetch_found(state, find, path, options, operation)
+  local saved, err, response
+  for _ = 1, 2 do
+    local url, name, refused = find()
+    if not url then
+      return nil, name, refused
+    end
+    if url:find("^/") then
+      url = core.join(state.settings.base, url) or url
+    end
+    saved, err, response = fetch(state, url, path, options, {
+      operation = operation,
+      named = state.settings.base,
+      filename = name,
+    })
+    if saved or err.status ~= 403 then
+      break
+    end
+  end
+  return saved, err, response
+end
+
+local GONE = { deleting = "conflict", deleted = "not_found" }
+
+local function unusable(operation, file)
+  local status = type(file.status) == "table" and file.status.code
+    or file.status
+  if GONE[status] then
+    return errors.new({
+      kind = GONE[status],
+      message = operation .. ": the file is " .. status,
+    })
+  elseif type(file.file) ~= "string" or file.file == "" then
+    return errors.new({
+      kind = "not_found",
+      message = operation .. ": the service gives no URL for the file",
+    })
+  end
+end
+
+--- Downloads a file of a knowledge base (operation knowledge_bases.files.get,
+-- then the URL in its answer), as client:download does.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam string file_id
+-- @tparam string path
+-- @tparam table|nil given as for client:download
+-- @treturn string|nil the path of the file
+-- @treturn table|nil error
+-- @treturn table|nil response
+local function file(state, kb_id, file_id, path, given)
+  local operation = "knowledge_bases.files.download"
+  local options, quiet = checked(operation, path, given)
+  return fetch_found(state, function()
+    local found, err, response = call.run(state,
+      call.rows["knowledge_bases.files.get"], { kb_id, file_id }, nil, quiet)
+    err = found and unusable(operation, found) or err
+    if err then
+      return nil, err, response
+    end
+    return found.file, found.filename
+  end, path, options, operation)
+end
+
+local VARIANTS =
+  { translated = "translatedFileUrl", bilingual = "bilingualFileUrl" }
+
+local function is_json(exchange)
+  local kind = (exchange:header("content-type") or ""):lower()
+  return kind:find("json", 1, true) ~= nil
+    and not filename.of_disposition(exchange:header("content-disposition"))
+end
+
+-- The documented answer is JSON with URLs; a translated file may be JSON too.
+local function urls_in(exchange, sink)
+  if not is_json(exchange) then
+    return nil
+  end
+  local value = core.decode(sink:text(LONGEST_ANSWER) or "", true)
+  local answers = type(value) == "table"
+    and (value.translatedFileUrl or value.bilingualFileUrl) ~= nil
+  return answers and value or nil
+end
+
+local function incomplete(operation, answer)
+  local status = type(answer.status) == "string"
+    and " (status: " .. answer.status .. ")" or ""
+  return errors.new({
+    kind = "not_found",
+    message = operation .. ": the translation is not completed" .. status,
+  })
+end
+
+--- Downloads a translation (operation
+-- knowledge_bases.files.translations.download), whether the service answers
+-- with JSON that names its URL, with a redirect or with the bytes.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam string file_id
+-- @tparam string id
+-- @tparam string|nil path without one the JSON is the value, as for every
+--   operation
+-- @tparam table|nil given as for client:download, and variant: "translated"
+--   (the default) or "bilingual"
+-- @treturn string|nil the path of the file
+-- @treturn table|nil error: kind "not_found" while it is not completed
+-- @treturn table|nil response
+local function translation(state, kb_id, file_id, id, path, given)
+  local operation = "knowledge_bases.files.translations.download"
+  local row, ids = call.rows[operation], { kb_id, file_id, id }
+  if type(path) ~= "string" then
+    return call.run(state, row, ids, path, given)
+  end
+  local options = checked(operation, path, given)
+  local own = call.prepare(state, row, ids, nil, {}):url()
+  local target, direct = target_of(path, own), nil
+  local function find()
+    local exchange, sink, response = get(state, own,
+      target.part .. ".answer", options,
+      { operation = operation, named = own, is_quiet = is_json })
+    if not exchange then
+      return nil, sink, response
+    end
+    local answer = urls_in(exchange, sink)
+    if not answer then
+      direct = true
+      return nil, { sink:keep(exchange,
+        final_path(target, exchange, own, id)) }, response
+    end
+    exchange:close()
+    sink:discard()
+    local url = answer[VARIANTS[options.variant or "translated"]]
+    if type(url) ~= "string" or url == "" then
+      return nil, incomplete(operation, answer), response
+    end
+    return url
+  end
+  local saved, err, response =
+    fetch_found(state, find, path, options, operation)
+  if direct then
+    return err[1], err[2], response
+  end
+  return saved, err, response
+end
+
+--- An operation that answers with a file: as a string without a path, else
+-- into that file as client:download does.
+-- @tparam string operation
+-- @treturn function (state, id, path, options)
+local function export(operation)
+  local row = call.rows[operation]
+  return function(state, id, path, given)
+    if path == nil then
+      return call.run(state, row, { id }, nil, given)
+    end
+    check_path(operation, path)
+    local options = options_of.call(operation, given)
+    check_headers(operation, options)
+    local request = call.prepare(state, row, { id }, nil, options)
+    return fetch(state, request:url(), path, options,
+      { operation = operation, named = request:url() })
+  end
+end
+
+return {
+  export = export,
+  file = file,
+  translation = translation,
+  url = url_to_file,
+}

@@ -1,0 +1,174 @@
+--- Where a download goes, as `send` asks it when an exchange begins, is under
+-- way and ends. What is on disk is the matter of `download`.
+
+local download = require("maiagent.download")
+local errors = require("maiagent.errors")
+
+local Sink = {}
+Sink.__index = Sink
+
+--- Prepares the request for what is missing.
+-- @tparam string url
+-- @treturn userdata|nil request
+-- @treturn string|nil what is wrong with the URL
+function Sink:request(url)
+  local request, problem = self.prepare(url)
+  if not request then
+    return nil, problem
+  end
+  -- A range of compressed bytes would be of no use.
+  request:set("Accept-Encoding", "identity")
+  self.held = download.held(self.part, self.source)
+  self.settings.resume = self.held and self.held.size or 0
+  if self.held then
+    request:set("Range", "bytes=" .. self.settings.resume .. "-")
+    request:set("If-Range", self.held.validator)
+  end
+  return request
+end
+
+-- Some servers give a range of whatever they have now.
+local function is_other(held, exchange)
+  local etag = exchange:header("etag")
+  local range = exchange:header("content-range") or ""
+  local total = tonumber(range:match("/(%d+)%s*$"))
+  return (etag and held.validator:sub(1, 1) == '"' and etag ~= held.validator)
+    or (total and held.total and total ~= held.total)
+end
+
+--- The head of an answer is there: notes what the bytes after it belong to.
+-- @tparam userdata exchange
+function Sink:head(exchange)
+  local function header(name)
+    return exchange:header(name)
+  end
+  local status = exchange:status()
+  if status == 206 and self.held and is_other(self.held, exchange) then
+    self.spoilt = true
+    download.forget(self.part)
+  elseif status == 200 then
+    local identity = download.validator(header)
+    download.forget(self.part)
+    if identity then
+      download.remember(self.part, self.source, identity,
+        header("content-length"))
+    end
+  end
+end
+
+--- An exchange ends that will not be the call's answer.
+-- @tparam userdata exchange
+-- @tparam boolean head_seen whether `head` was called for it
+function Sink:leave(exchange, head_seen)
+  local status = exchange:status()
+  if not status or status < 200 or status > 299 then
+    return
+  end
+  local _, _, received = exchange:progress()
+  -- A file that could not be opened is not ours: maybe another download's.
+  if exchange:failure() == "file" and received == 0 then
+    return
+  end
+  self.opened = true
+  if not head_seen then
+    self:head(exchange)
+  end
+end
+
+--- Whether to begin anew because what is there cannot be gone on with.
+-- @tparam userdata exchange
+-- @tparam table outcome
+-- @treturn boolean
+function Sink:judge(exchange, outcome)
+  local status = exchange:status()
+  if not self.held or (status ~= 206 and status ~= 416) then
+    return false
+  end
+  local useless = status == 416 or outcome.kind == "decode" or self.spoilt
+    or is_other(self.held, exchange)
+  if useless then
+    self.spoilt = nil
+    download.discard(self.part)
+  end
+  return useless
+end
+
+--- What to tell of the progress: with what was there before.
+-- @tparam userdata exchange
+-- @tparam integer received bytes of this answer
+-- @tparam integer total bytes of this answer, 0: unknown
+-- @treturn integer|nil nil: nothing is to be told
+-- @treturn integer|nil
+function Sink:progress(exchange, received, total)
+  local status, held = exchange:status(), self.held
+  if self.is_quiet and self.is_quiet(exchange) then
+    return nil
+  end
+  if status and status >= 200 and status < 300 and status ~= 206 then
+    return received, total
+  elseif not held then
+    return 0, 0
+  elseif status ~= 206 then
+    return held.size, held.total or 0
+  end
+  return held.size + received, total > 0 and held.size + total or 0
+end
+
+--- The call has failed: what can be gone on with stays for the next one.
+function Sink:failed()
+  if self.opened and not download.held(self.part, self.source) then
+    download.discard(self.part)
+  end
+end
+
+--- Removes what arrived.
+function Sink:discard()
+  download.discard(self.part)
+end
+
+--- What arrived, if it is short.
+-- @tparam integer limit bytes
+-- @treturn string|nil
+function Sink:text(limit)
+  local file = io.open(self.part, "rb")
+  local text = file and file:read(limit + 1)
+  if file then
+    file:close()
+  end
+  return text and #text <= limit and text or nil
+end
+
+--- Gives a whole file its final name.
+-- @tparam userdata exchange that ended well
+-- @tparam string path
+-- @treturn string|nil path
+-- @treturn table|nil error of kind "file"
+function Sink:keep(exchange, path)
+  local ok, problem = exchange:keep(path)
+  download.forget(self.part)
+  if ok then
+    return path
+  end
+  download.discard(self.part)
+  return nil, errors.new({
+    kind = "file",
+    message = "cannot move the download to its name: " .. tostring(problem),
+  })
+end
+
+--- Makes a sink.
+-- @tparam string path the part is beside it
+-- @tparam string source the URL, without its query
+-- @tparam function prepare url → request, or nil and what is wrong
+-- @treturn table
+local function new(path, source, prepare)
+  local part = download.partial(path)
+  return setmetatable({
+    part = part,
+    source = source,
+    prepare = prepare,
+    settings = { path = part, compressed = false }, -- of the exchange
+  }, Sink)
+end
+
+return { new = new }

@@ -1,0 +1,865 @@
+local child = require("tests.support.child")
+local raw_server = require("tests.support.raw_server")
+local service = require("tests.support.service")
+local socket = require("socket")
+
+local KEY = "key-0123456789"
+local PIECES = {}
+for i = 1, 60000 do
+  PIECES[i] = ("%06d\0"):format(i)
+end
+local CONTENT = table.concat(PIECES) -- 420,000 bytes, none where another is
+local CHANGED = CONTENT:reverse()
+local MODIFIED = "Wed, 01 Jul 2026 10:00:00 GMT"
+
+local folder, servers
+
+local function path_of(name)
+  return folder .. "/" .. name
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read("*a")
+  if file then
+    file:close()
+  end
+  return text
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+-- The names in the folder, in order.
+local function listing()
+  return child.output_of("ls -A " .. child.quoted(folder)):gsub("\n", " ")
+end
+
+local function origin(answer)
+  local server = raw_server.start(answer)
+  servers[#servers + 1] = server
+  return server
+end
+
+local function client_of(api, options)
+  return service.client({
+    api_key = KEY,
+    base_url = api.url .. "/api/",
+    wait = function()
+      for _, server in ipairs(servers) do
+        server:step()
+      end
+      socket.sleep(0.0005)
+    end,
+  }, options)
+end
+
+local function header_of(request, name)
+  return ("\r\n" .. request.head):match("\r\n" .. name .. ": ([^\r]*)")
+end
+
+local function lines(headers)
+  local list = {}
+  for name, value in pairs(headers) do
+    list[#list + 1] = name .. ": " .. value .. "\r\n"
+  end
+  return table.concat(list)
+end
+
+local function matches(request, file)
+  local condition = header_of(request, "If%-Range")
+  return not condition or condition == file.headers.ETag
+    or condition == file.headers["Last-Modified"] or file.blind
+end
+
+-- Answers with a file as storage does. file: content, headers, ranges (false:
+-- it knows none), blind (to If-Range), cut (bytes after which the line drops),
+-- name (extra headers).
+local function serve(connection, request, file)
+  local first = tonumber((header_of(request, "Range") or ""):match("=(%d+)-"))
+  local headers, body, status = {}, file.content, 200
+  for name, value in pairs(file.headers) do
+    headers[name] = value
+  end
+  headers.Date = headers.Date or "Wed, 01 Jul 2026 12:00:00 GMT"
+  if first and file.ranges ~= false and matches(request, file) then
+    if first >= #file.content then
+      connection:send(raw_server.reply("no such range", 416))
+      return
+    end
+    headers["Content-Range"] = ("bytes %d-%d/%d"):format(
+      first + (file.shift or 0), #file.content - 1, #file.content)
+    status, body = 206, file.content:sub(first + 1)
+  end
+  local whole = raw_server.reply(body, status, lines(headers))
+  if file.cut then
+    connection:send(whole:sub(1, #whole - #body + file.cut))
+    connection:close()
+  else
+    connection:send(whole)
+  end
+end
+
+-- A server that answers with one file after the other, the last one for ever.
+local function storage(files)
+  local count = 0
+  return origin(function(connection, request)
+    count = math.min(count + 1, #files)
+    serve(connection, request, files[count])
+  end)
+end
+
+local function file_of(content, headers, more)
+  local file = { content = content, headers = headers }
+  for name, value in pairs(more or {}) do
+    file[name] = value
+  end
+  return file
+end
+
+local function setup()
+  folder, servers = child.folder(), {}
+end
+
+local function teardown()
+  service.check()
+  for _, server in ipairs(servers) do
+    server:stop()
+  end
+  child.output_of("chmod -R u+w " .. child.quoted(folder))
+  child.remove(folder)
+end
+
+local STRONG = { ETag = '"v1"' }
+local OTHER = { ETag = '"v2"' }
+local DATED = { ["Last-Modified"] = MODIFIED }
+local ONCE = { max_retries = 0 }
+
+describe("client:download", function()
+  before_each(setup)
+  after_each(teardown)
+
+  it("stores the bytes under the name, and nothing else", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    local client = client_of(server)
+    local path = path_of("a.bin")
+    write(path, "before")
+    local saved, err, response =
+      assert(client:download(server.url .. "/x?sig=1", path))
+    assert.equal(path, saved)
+    assert.is_nil(err)
+    assert.equal(200, response.status)
+    assert.equal('"v1"', response.headers.etag)
+    assert.equal(CONTENT, read(path))
+    assert.equal("a.bin", listing())
+  end)
+
+  it("takes a path from the API's root", function()
+    local server = storage({ file_of("x", {}) })
+    assert(client_of(server):download("/media/x", path_of("a")))
+    assert.equal("/media/x", server.requests[1].path)
+    assert.equal("Api-Key " .. KEY,
+      header_of(server.requests[1], "Authorization"))
+  end)
+
+  it("stores an empty file", function()
+    local server = storage({ file_of("", STRONG) })
+    assert(client_of(server):download(server.url, path_of("a")))
+    assert.equal("", read(path_of("a")))
+    assert.equal("a", listing())
+  end)
+
+  it("runs in a task", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    local client = client_of(server)
+    local results = client:map({ "a", "b", "c" }, function(name)
+      return client:download(server.url .. "/" .. name, path_of(name))
+    end)
+    assert.same({ path_of("a"), path_of("b"), path_of("c") }, results)
+    for _, path in ipairs(results) do
+      assert.equal(CONTENT, read(path))
+    end
+    assert.equal("a b c", listing())
+  end)
+end)
+
+-- name, the first file (cut), the second, the Range asked for the second time
+-- (nil: none), how many requests in all, what is stored
+local SIZE = #CONTENT
+local RESUMED = {
+  { "after a byte", { STRONG, 1 }, { STRONG }, "bytes=1-" },
+  { "after a kilobyte", { STRONG, 1024 }, { STRONG }, "bytes=1024-" },
+  { "after 300 kB", { STRONG, 300000 }, { STRONG }, "bytes=300000-" },
+  { "before the last byte", { STRONG, SIZE - 1 }, { STRONG },
+    "bytes=" .. SIZE - 1 .. "-" },
+  { "by its date", { DATED, 5000 }, { DATED }, "bytes=5000-" },
+  { "anew where it changed", { STRONG, 5000 }, { OTHER, CHANGED },
+    "bytes=5000-" },
+  { "anew without ranges", { STRONG, 5000 }, { STRONG, ranges = false },
+    "bytes=5000-" },
+  { "anew where it is shorter now", { STRONG, 5000 },
+    { OTHER, "short", blind = true }, "bytes=5000-", 3 },
+  { "anew where If-Range is not known and it changed", { STRONG, 5000 },
+    { OTHER, CHANGED, blind = true }, "bytes=5000-", 3 },
+  { "anew where the rest is of another length", { DATED, 5000 },
+    { DATED, CHANGED .. "more", blind = true }, "bytes=5000-", 3 },
+  { "anew where the range is another", { STRONG, 5000 },
+    { STRONG, shift = 1 }, "bytes=5000-", 3 },
+  { "anew after nothing", { STRONG, 0 }, { STRONG } },
+  { "anew with a weak ETag", { { ETag = 'W/"v1"' }, 5000 }, { STRONG } },
+  { "anew with a weak ETag and a date", { { ETag = 'W/"v1"',
+    ["Last-Modified"] = MODIFIED }, 5000 }, { STRONG } },
+  { "anew with a date that is too young", { { ["Last-Modified"] = MODIFIED,
+    Date = MODIFIED }, 5000 }, { STRONG } },
+  { "anew with no validator", { {}, 5000 }, { {} } },
+}
+
+describe("a download that broke off is gone on with", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, row in ipairs(RESUMED) do
+    local name, one, two, range, count = row[1], row[2], row[3], row[4], row[5]
+
+    it(name, function()
+      local content = two[2] or CONTENT
+      local server = storage({ file_of(CONTENT, one[1], { cut = one[2] }),
+        file_of(content, two[1], two) })
+      local client = client_of(server)
+      local url, path = server.url .. "/x", path_of("a")
+      local saved, err = client:download(url .. "?s=1", path, ONCE)
+      assert.is_nil(saved)
+      assert.equal("connection", err.kind)
+      assert.is_nil(read(path))
+      local kept = read(path .. ".part")
+      assert.equal(range and CONTENT:sub(1, one[2]) or nil,
+        kept ~= "" and kept or nil)
+      assert.equal(path, client:download(url .. "?s=2", path, ONCE))
+      assert.equal(content, read(path))
+      assert.equal("a", listing())
+      assert.equal(count or 2, #server.requests)
+      assert.equal(range, header_of(server.requests[2], "Range"))
+      assert.equal("identity",
+        header_of(server.requests[2], "Accept%-Encoding"))
+    end)
+  end
+
+  it("within one call", function()
+    local server = storage({
+      file_of(CONTENT, STRONG, { cut = 100000 }),
+      file_of(CONTENT, STRONG, { cut = 100000 }),
+      file_of(CONTENT, STRONG),
+    })
+    local last, grows, total = 0, true, nil
+    assert(client_of(server):download(server.url, path_of("a"), {
+      on_progress = function(received, of)
+        grows, last, total = grows and received >= last, received, of
+      end,
+    }))
+    assert.equal(CONTENT, read(path_of("a")))
+    assert.equal("bytes=100000-", header_of(server.requests[2], "Range"))
+    assert.equal("bytes=200000-", header_of(server.requests[3], "Range"))
+    assert.is_true(grows)
+    assert.equal(SIZE, last)
+    assert.equal(SIZE, total)
+    assert.equal("a", listing())
+  end)
+
+  it("after a redirect, to where it leads", function()
+    local store = storage({ file_of(CONTENT, STRONG, { cut = 100 }),
+      file_of(CONTENT, STRONG) })
+    local api = origin(raw_server.reply("", 302,
+      "Location: " .. store.url .. "/y?sig=1\r\n"))
+    local client = client_of(api)
+    assert.is_nil(client:download(api.url .. "/x", path_of("a"), ONCE))
+    assert(client:download(api.url .. "/x", path_of("a"), ONCE))
+    assert.equal(CONTENT, read(path_of("a")))
+    assert.equal("bytes=100-", header_of(store.requests[2], "Range"))
+  end)
+
+  it("not where the part is of another URL", function()
+    local server = storage({ file_of(CONTENT, STRONG, { cut = 100 }),
+      file_of(CHANGED, STRONG) })
+    local client = client_of(server)
+    assert.is_nil(client:download(server.url .. "/x", path_of("a"), ONCE))
+    assert(client:download(server.url .. "/y", path_of("a"), ONCE))
+    assert.equal(CHANGED, read(path_of("a")))
+    assert.is_nil(header_of(server.requests[2], "Range"))
+  end)
+
+  for _, note in ipairs({ "", "\n\n\n", '"v1', "root:x:0:0:\n\n", "W/\"v1\"\n",
+    '"v1"\r\nX-Evil: 1\n' }) do
+    it(("not with a note like %q"):format(note), function()
+      local server = storage({ file_of(CONTENT, STRONG) })
+      write(path_of("a.part"), "begun")
+      write(path_of("a.part.etag"), note)
+      assert(client_of(server):download(server.url, path_of("a")))
+      assert.equal(CONTENT, read(path_of("a")))
+      assert.is_nil(header_of(server.requests[1], "Range"))
+      assert.equal("a", listing())
+    end)
+  end
+
+  it("after on_progress cancelled it", function()
+    local server = storage({ file_of(CONTENT, STRONG, { cut = 100000 }),
+      file_of(CONTENT, STRONG) })
+    local client = client_of(server)
+    client:download(server.url, path_of("a"), ONCE)
+    local saved, err = client:download(server.url, path_of("a"), {
+      on_progress = function(received, total)
+        assert.equal(100000, received)
+        assert.equal(SIZE, total)
+        return false
+      end,
+    })
+    assert.is_nil(saved)
+    assert.equal("cancelled", err.kind)
+    assert.equal("a.part a.part.etag", listing())
+    assert(client:download(server.url, path_of("a")))
+    assert.equal(CONTENT, read(path_of("a")))
+  end)
+end)
+
+-- name, headers, what is left in the folder
+local RAISED = {
+  { "keeps what can be gone on with", STRONG, "a.part a.part.etag" },
+  { "leaves nothing else", {}, "" },
+}
+
+describe("a download whose on_progress raises", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, row in ipairs(RAISED) do
+    it(row[1], function()
+      local server = origin(function(connection)
+        connection:send(("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n")
+          :format(lines(row[2]), SIZE) .. CONTENT:sub(1, 300000))
+      end)
+      local client = client_of(server)
+      local problem = {}
+      local ok, err = pcall(client.download, client, server.url, path_of("a"),
+        { on_progress = function(received)
+          if received > 0 then
+            error(problem)
+          end
+        end })
+      assert.is_false(ok)
+      assert.equal(problem, err)
+      assert.equal(row[3], listing())
+      assert.equal(0, (select(2, require("maiagent.http").live())))
+    end)
+  end
+end)
+
+-- Where it is redirected: from and to the API's origin ("api") or another.
+local HOPS = {
+  { "api", "api" },
+  { "api", "other" },
+  { "other", "api" },
+  { "other", "third" },
+  { "api", "other", "third" },
+  { "api", "other", "api" },
+}
+
+describe("the key", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, hops in ipairs(HOPS) do
+    it("goes to the API alone: " .. table.concat(hops, " → "), function()
+      local at, hosts = 0, {}
+      local function answer(connection)
+        at = at + 1
+        local following = hops[at + 1]
+        connection:send(following
+          and raw_server.reply("", 302,
+            "Location: " .. hosts[following].url .. "/" .. following .. "\r\n")
+          or raw_server.reply("whole"))
+      end
+      for _, host in ipairs({ "api", "other", "third" }) do
+        hosts[host] = origin(answer)
+      end
+      local client = client_of(hosts.api, { headers = { ["X-Own"] = "1" } })
+      local named = hosts[hops[1]]
+      assert(client:download(named.url .. "/start", path_of("a"), {
+        headers = { Cookie = "session" },
+      }))
+      assert.equal("whole", read(path_of("a")))
+      local seen = 0
+      for host, server in pairs(hosts) do
+        for _, request in ipairs(server.requests) do
+          seen = seen + 1
+          local own = host == "api"
+          assert.equal(own and "Api-Key " .. KEY or nil,
+            header_of(request, "Authorization"))
+          assert.equal(own and "1" or nil, header_of(request, "X%-Own"))
+          assert.equal((own or server == named) and "session" or nil,
+            header_of(request, "Cookie"))
+        end
+      end
+      assert.equal(#hops, seen)
+    end)
+  end
+end)
+
+-- name, Location, what the error says
+local REFUSED = {
+  { "another scheme", "ftp://127.0.0.1/x", "redirected to ftp" },
+  { "a file", "file:///etc/passwd", "redirected to file" },
+  { "plain http elsewhere", "http://192.0.2.1/x?s=secret-secret-secret",
+    "plain http" },
+}
+
+describe("a redirect is refused to", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, row in ipairs(REFUSED) do
+    it(row[1], function()
+      local server = origin(raw_server.reply("", 302,
+        "Location: " .. row[2] .. "\r\n"))
+      local saved, err = client_of(server):download(server.url, path_of("a"))
+      assert.is_nil(saved)
+      assert.equal("http", err.kind)
+      assert.equal(302, err.status)
+      assert.truthy(err.message:find(row[3], 1, true), err.message)
+      assert.is_nil(tostring(err):find("secret", 1, true))
+      assert.equal("", listing())
+    end)
+  end
+
+  it("itself for ever", function()
+    local server
+    server = origin(function(connection)
+      connection:send(raw_server.reply("", 302, "Location: /x\r\n"))
+    end)
+    local _, err = client_of(server):download(server.url, path_of("a"))
+    assert.truthy(err.message:find("more than 5 redirects", 1, true))
+    assert.equal(6, #server.requests)
+  end)
+end)
+
+-- name, url, kind, what the error says
+local IMPOSSIBLE = {
+  { "no URL", "report.pdf", "http", "https://" },
+  { "a file", "file:///etc/passwd", "http", "https://" },
+  { "plain http elsewhere", "http://192.0.2.1/x", "http", "plain http" },
+}
+
+-- name, arguments of client:download, what is raised
+local MISUSE = {
+  { "no url", { nil, "a" }, "url must be a string" },
+  { "an empty url", { "", "a" }, "url must be a string" },
+  { "no path", { "https://h/x" }, "path must be a file name" },
+  { "an empty path", { "https://h/x", "" }, "path must be a file name" },
+  { "a path with NUL", { "https://h/x", "a\0b" }, "path must be a file name" },
+  { "an unknown option", { "https://h/x", "a", { tmeout = 1 } },
+    "did you mean 'timeout'" },
+  { "a range", { "https://h/x", "a", { headers = { Range = "bytes=0-" } } },
+    "headers.Range" },
+}
+
+describe("client:download refuses", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, row in ipairs(IMPOSSIBLE) do
+    it(row[1], function()
+      local client = client_of(storage({}))
+      local saved, err = client:download(row[2], path_of("a"))
+      assert.is_nil(saved)
+      assert.equal(row[3], err.kind)
+      assert.truthy(err.message:find(row[4], 1, true), err.message)
+      assert.equal("", listing())
+    end)
+  end
+
+  for _, row in ipairs(MISUSE) do
+    it(row[1], function()
+      local client = client_of(storage({}))
+      local ok, message = pcall(client.download, client, row[2][1], row[2][2],
+        row[2][3])
+      assert.is_false(ok)
+      assert.truthy(tostring(message):find(row[3], 1, true), message)
+    end)
+  end
+end)
+
+local XML = "<?xml version='1.0'?><Error><Code>AccessDenied</Code>"
+  .. "<Message>Request has expired</Message></Error>"
+
+-- name, status, content type, body, kind, what the error says
+local ANSWERS = {
+  { "XML", 403, "application/xml", XML, "permission", "Request has expired" },
+  { "HTML", 502, "text/html", "<html><title>Bad Gateway</title></html>",
+    "server", "Bad Gateway" },
+  { "JSON", 404, "application/json", '{"detail": "Not found."}', "not_found",
+    "Not found." },
+  { "nothing", 410, "text/plain", "", "http", "an empty answer" },
+}
+
+describe("another host's refusal", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, row in ipairs(ANSWERS) do
+    it("becomes an error: " .. row[1], function()
+      local store = origin(raw_server.reply(
+        row[4] .. (row[4] ~= "" and "<!-- signature-0123456789 -->" or ""),
+        row[2], "Content-Type: " .. row[3] .. "\r\n"))
+      local client = client_of(storage({}))
+      local saved, err = client:download(
+        store.url .. "/x?X-Signature=signature-0123456789", path_of("a"), ONCE)
+      assert.is_nil(saved)
+      assert.equal(row[5], err.kind)
+      assert.equal(row[2], err.status)
+      assert.truthy(err.message:find(row[6], 1, true)
+        or row[1] == "JSON", err.message)
+      assert.equal(store.url .. "/x", err.path)
+      assert.is_nil((tostring(err) .. err.body):find("signature-", 1, true))
+      assert.equal("", listing())
+    end)
+  end
+end)
+
+-- name, headers, URL's path, the file's name in the folder
+local NAMED = {
+  { "filename", { ["Content-Disposition"] = 'attachment; filename="b c.txt"' },
+    "/x", "b c.txt" },
+  { "filename*", { ["Content-Disposition"] =
+    "attachment; filename=b.txt; filename*=UTF-8''%E4%B8%AD.txt" },
+    "/x", "中.txt" },
+  { "a way out", { ["Content-Disposition"] =
+    'attachment; filename="../../evil.sh"' }, "/x", "evil.sh" },
+  { "an absolute path", { ["Content-Disposition"] =
+    'attachment; filename="/tmp/evil.sh"' }, "/x", "evil.sh" },
+  { "only dots", { ["Content-Disposition"] = "attachment; filename=.." },
+    "/b.txt", "b.txt" },
+  { "no header", {}, "/a/b.txt?sig=x", "b.txt" },
+  { "no header, percent", {}, "/a/%E4%B8%AD%20b.txt", "中 b.txt" },
+  { "no header, a way out", {}, "/a/..%2F..%2Fb.txt", "b.txt" },
+  { "nothing at all", {}, "/", "download" },
+  { "a long name", { ["Content-Disposition"] = "attachment; filename="
+    .. ("x"):rep(300) .. ".txt" }, "/x", ("x"):rep(251) .. ".txt" },
+  { "a long URL", {}, "/" .. ("x"):rep(300) .. ".txt",
+    ("x"):rep(251) .. ".txt" },
+}
+
+describe("in a folder the file is called as the server says:", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, row in ipairs(NAMED) do
+    it(row[1], function()
+      local server = storage({ file_of(CONTENT, row[2]) })
+      local inside = path_of("inside")
+      assert(os.execute("mkdir " .. child.quoted(inside)))
+      local saved =
+        assert(client_of(server):download(server.url .. row[3], inside))
+      assert.equal(inside .. "/" .. row[4], saved)
+      assert.equal(CONTENT, read(saved))
+      assert.equal("inside", listing())
+      assert.equal(row[4], child.output_of("ls -A " .. child.quoted(inside)))
+    end)
+  end
+
+  it("and a part that is gone on with", function()
+    local named = { ETag = '"v1"',
+      ["Content-Disposition"] = "attachment; filename=b.txt" }
+    local server = storage({ file_of(CONTENT, named, { cut = 700 }),
+      file_of(CONTENT, named) })
+    local client = client_of(server)
+    assert.is_nil(client:download(server.url .. "/x?s=1", folder .. "/", ONCE))
+    assert.equal(folder .. "/b.txt",
+      client:download(server.url .. "/x?s=2", folder .. "/", ONCE))
+    assert.equal("bytes=700-", header_of(server.requests[2], "Range"))
+    assert.equal("b.txt", listing())
+  end)
+
+  it("and two with one last segment are not in each other's way", function()
+    local server = origin(function(connection, request)
+      local name = request.path:match("/(%w+)/content")
+      connection:send(raw_server.reply(name, 200,
+        "Content-Disposition: attachment; filename=" .. name .. "\r\n"))
+    end)
+    local client = client_of(server)
+    client:map({ "one", "two", "three" }, function(name)
+      return assert(client:download(server.url .. "/" .. name .. "/content",
+        folder))
+    end)
+    assert.equal("one three two", listing())
+  end)
+
+  it("but not into one that isn't there", function()
+    local server = storage({ file_of("x", {}) })
+    local saved, err =
+      client_of(server):download(server.url, path_of("none/"))
+    assert.is_nil(saved)
+    assert.equal("file", err.kind)
+  end)
+end)
+
+local function as_child(environment, script)
+  local path = path_of("script.lua")
+  write(path, script)
+  local text = child.output_of(environment
+    .. child.command({}, path, { folder }) .. " 2>&1")
+  os.remove(path)
+  return text
+end
+
+-- A download from a stand-in of its own, in another process.
+local SCRIPT = [[
+local maiagent = require("maiagent")
+local testing = require("maiagent.testing")
+local folder = ...
+local server = testing.start()
+local client = maiagent.new({ api_key = server.api_key,
+  base_url = server.base_url, wait = server.wait, max_retries = 0 })
+local kb = assert(client.knowledge_bases:create({ name = "x",
+  embeddingModel = assert(client.embedding_models:list())[1].id,
+  rerankerModel = assert(client.reranker_models:list())[1].id }))
+local file = assert(client.knowledge_bases.files:upload(kb.id,
+  { content = ("x"):rep(500000), filename = "x.bin" }))
+local saved, err =
+  client.knowledge_bases.files:download(kb.id, file.id, folder .. "/a")
+print(saved, err and err.kind, err and err.message)
+]]
+
+describe("a download into a place that is not good", function()
+  before_each(setup)
+  after_each(teardown)
+
+  it("does not follow a symbolic link at PATH.part", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    write(path_of("victim"), "precious")
+    assert(os.execute("ln -s victim " .. child.quoted(path_of("a.part"))))
+    local saved, err = client_of(server):download(server.url, path_of("a"))
+    assert.is_nil(saved)
+    assert.equal("file", err.kind)
+    assert.equal("precious", read(path_of("victim")))
+    assert.equal("a.part victim", listing())
+  end)
+
+  it("does not follow a symbolic link at PATH.part.etag", function()
+    local server = storage({ file_of(CONTENT, STRONG, { cut = 5000 }) })
+    write(path_of("victim"), "precious")
+    assert(os.execute("ln -s victim "
+      .. child.quoted(path_of("a.part.etag"))))
+    assert.is_nil(client_of(server):download(server.url, path_of("a"), ONCE))
+    assert.equal("precious", read(path_of("victim")))
+  end)
+
+  it("replaces a symbolic link at PATH, not what it leads to", function()
+    local server = storage({ file_of("new", {}) })
+    write(path_of("victim"), "precious")
+    assert(os.execute("ln -s victim " .. child.quoted(path_of("a"))))
+    assert(client_of(server):download(server.url, path_of("a")))
+    assert.equal("precious", read(path_of("victim")))
+    assert.equal("new", read(path_of("a")))
+  end)
+
+  it("says so where PATH.part is a folder", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    assert(os.execute("mkdir " .. child.quoted(path_of("a.part"))))
+    local _, err = client_of(server):download(server.url, path_of("a"))
+    assert.equal("file", err.kind)
+    assert.equal("a.part", listing())
+  end)
+
+  it("says so where the folder cannot be written", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    local _, err = client_of(server):download(server.url, "/proc/none")
+    assert.equal("file", err.kind)
+    assert.truthy(err.message:find("/proc/none.part", 1, true), err.message)
+  end)
+
+  it("leaves another download's part alone", function()
+    local server = origin(function(connection, request)
+      local head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+      connection:send(head .. "12345")
+      if request.number > 1 then
+        connection:send("67890")
+      end
+    end)
+    local client = client_of(server)
+    local first, second
+    client:gather({ function()
+      first = client:download(server.url, path_of("a"), { max_retries = 0,
+        on_progress = function(received)
+          if received > 0 and not second then
+            second = { client:download(server.url, path_of("a")) }
+            for _, connection in ipairs(server.connections) do
+              connection:send("67890")
+            end
+          end
+        end })
+    end })
+    assert.is_nil(second[1])
+    assert.equal("file", second[2].kind)
+    assert.truthy(second[2].message:find("another download", 1, true))
+    assert.equal(path_of("a"), first)
+    assert.equal("1234567890", read(path_of("a")))
+  end)
+
+  it("says so where the disk is full", function()
+    -- A limit of the size of files fails as a full disk does.
+    local text = as_child("trap '' XFSZ; ulimit -f 100; ", SCRIPT)
+    assert.truthy(text:find("nil\tfile\t", 1, true), text)
+    assert.truthy(text:find("a.part", 1, true), text)
+    assert.is_nil(read(path_of("a")))
+  end)
+end)
+
+local function knowledge_base(client)
+  local function first(resource)
+    return assert(client[resource]:list())[1].id
+  end
+  return assert(client.knowledge_bases:create({
+    name = "Manuals",
+    embeddingModel = first("embedding_models"),
+    rerankerModel = first("reranker_models"),
+  })).id
+end
+
+local function uploaded(options, filename)
+  local server = service.start(options)
+  local client = service.client(server)
+  local kb = knowledge_base(client)
+  local file = assert(client.knowledge_bases.files:upload(kb,
+    { content = CONTENT, filename = filename or "年報.pdf" }))
+  return server, client, kb, file.id
+end
+
+describe("knowledge_bases.files:download", function()
+  before_each(setup)
+  after_each(teardown)
+
+  it("gets what was uploaded, under its name", function()
+    local _, client, kb, id = uploaded()
+    assert.equal(folder .. "/年報.pdf",
+      client.knowledge_bases.files:download(kb, id, folder))
+    assert.equal(CONTENT, read(folder .. "/年報.pdf"))
+    assert.equal(path_of("b"),
+      client.knowledge_bases.files:download(kb, id, path_of("b")))
+  end)
+
+  it("asks for another URL where the first is over", function()
+    local server, client, kb, id = uploaded()
+    server:fault({ kind = "status", status = 403, path = "^/media/",
+      method = "GET" })
+    assert(client.knowledge_bases.files:download(kb, id, path_of("a")))
+    assert.equal(CONTENT, read(path_of("a")))
+    server:fault({ kind = "status", status = 403, path = "^/media/",
+      method = "GET", times = 2 })
+    local _, err = client.knowledge_bases.files:download(kb, id, path_of("a"))
+    assert.equal("permission", err.kind)
+  end)
+
+  for _, row in ipairs({
+    { "deleting", "conflict" }, { "deleted", "not_found" },
+  }) do
+    it("refuses a file that is " .. row[1], function()
+      local server, client, kb, id = uploaded()
+      server:fault({ kind = "status", status = 200, path = "/files/",
+        json = { id = id, status = row[1], file = "https://h/x" } })
+      local _, err =
+        client.knowledge_bases.files:download(kb, id, path_of("a"))
+      assert.equal(row[2], err.kind)
+      assert.truthy(err.message:find(row[1], 1, true))
+    end)
+  end
+
+  it("says so where there is no URL", function()
+    local server, client, kb, id = uploaded()
+    server:fault({ kind = "status", status = 200, path = "/files/",
+      json = { id = id, status = "done" } })
+    local _, err = client.knowledge_bases.files:download(kb, id, path_of("a"))
+    assert.equal("not_found", err.kind)
+  end)
+
+  it("says so where there is no such file", function()
+    local _, client, kb = uploaded()
+    local _, err = client.knowledge_bases.files:download(kb,
+      "00000000-0000-0000-0000-000000000000", path_of("a"))
+    assert.equal("not_found", err.kind)
+    assert.equal("", listing())
+  end)
+end)
+
+local function translated(options)
+  local server, client, kb, id = uploaded(options)
+  local translations = client.knowledge_bases.files.translations
+  assert(translations:create(kb, id, { targetLanguage = "en",
+    largeLanguageModelId = "00000000-0000-0000-0000-000000000001" }))
+  return server, translations, kb, id, assert(translations:list(kb, id))
+    .results[1].id
+end
+
+describe("knowledge_bases.files.translations:download", function()
+  before_each(setup)
+  after_each(teardown)
+
+  for _, reply in ipairs({ "json", "redirect", "bytes" }) do
+    it("stores a translation that is answered as " .. reply, function()
+      local _, translations, kb, file, id =
+        translated({ translation_reply = reply, processing_time = 0 })
+      local seen = {}
+      assert.equal(path_of("a"), translations:download(kb, file, id,
+        path_of("a"), { on_progress = function(received, total)
+          seen[#seen + 1] = { received, total }
+        end }))
+      local text = read(path_of("a"))
+      assert.equal("en: ", text:sub(1, 4))
+      assert.equal("a", listing())
+      assert.same({ #text, #text }, seen[#seen])
+      local saved =
+        assert(translations:download(kb, file, id, folder .. "/"))
+      assert.equal(text, read(saved))
+    end)
+  end
+
+  it("gives the JSON without a path", function()
+    local _, translations, kb, file, id =
+      translated({ processing_time = 0 })
+    assert.is_string(translations:download(kb, file, id).translatedFileUrl)
+  end)
+
+  -- name, options, JSON, kind, what the error says
+  for _, row in ipairs({
+    { "is not completed", nil, { status = "processing",
+      translatedFileUrl = require("dkjson").null }, "not completed" },
+    { "has no bilingual file", { variant = "bilingual" },
+      { status = "completed", translatedFileUrl = "https://h/x" },
+      "not completed (status: completed)" },
+  }) do
+    it("says so where it " .. row[1], function()
+      local server, translations, kb, file, id =
+        translated({ processing_time = 0 })
+      server:fault({ kind = "status", status = 200, path = "/download/",
+        json = row[3] })
+      local saved, err =
+        translations:download(kb, file, id, path_of("a"), row[2])
+      assert.is_nil(saved)
+      assert.equal("not_found", err.kind)
+      assert.truthy(err.message:find(row[4], 1, true), err.message)
+      assert.equal("", listing())
+    end)
+  end
+
+  it("gets the bilingual file", function()
+    local server, translations, kb, file, id =
+      translated({ processing_time = 0 })
+    local plain = assert(translations:download(kb, file, id))
+    server:fault({ kind = "status", status = 200, path = "/download/",
+      json = { translatedFileUrl = "https://h/x",
+        bilingualFileUrl = plain.translatedFileUrl } })
+    assert(translations:download(kb, file, id, path_of("a"),
+      { variant = "bilingual" }))
+    assert.equal("en: ", read(path_of("a")):sub(1, 4))
+  end)
+end)
