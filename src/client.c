@@ -134,9 +134,11 @@ static int client_start(lua_State *L) {
   return 3;
 }
 
+/* step([milliseconds]) -> running, ends */
 static int client_step(lua_State *L) {
   struct client *client = check(L);
-  loop_step(&client->loop);
+  double ms = luaL_optnumber(L, 2, -1);
+  loop_step(&client->loop, ms < 0 ? 0 : loop_now() + ms / 1000);
   lua_pushinteger(L, client->loop.running);
   lua_pushinteger(L, (lua_Integer)client->loop.events);
   return 2;

@@ -73,8 +73,9 @@ bool loop_join(struct loop *loop, struct loop_member *member);
 /* Unlinks `member` and drops its easy handle; may run twice. */
 void loop_leave(struct loop_member *member);
 
-/* Does what is possible without waiting. */
-void loop_step(struct loop *loop);
+/* Does what is possible without waiting; with a `limit` (loop_now, 0: none) it
+** begins with no further socket once that is over. */
+void loop_step(struct loop *loop, double limit);
 
 /* After libcurl was called outside of a step: does what became due. */
 void loop_kick(struct loop *loop);
