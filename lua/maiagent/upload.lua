@@ -85,19 +85,6 @@ local function name_of(given)
   return name
 end
 
--- A reader may be the user's, an ltn12 source, a file's: what it gives is
--- looked at before it goes into a request.
-local function feed_of(reader)
-  return function()
-    local bytes, problem = reader()
-    if bytes ~= nil and type(bytes) ~= "string" then
-      return nil, "source.reader must return a string, or nil at the end, got "
-        .. type(bytes)
-    end
-    return bytes, problem
-  end
-end
-
 --- What an upload reads, from what the caller gave.
 -- @tparam string|table given a path, or { path | content | reader, filename,
 --   size }: reader() gives the next bytes, nil at the end, or nil and a
@@ -121,8 +108,8 @@ local function source(given)
       .. "a zero byte"):format(name))
   end
   if given.reader then
-    local feed = feed_of(given.reader)
-    return { feed = feed, filename = name, size = math.floor(given.size) }
+    local size = math.floor(given.size)
+    return { feed = given.reader, filename = name, size = size }
   end
   if given.content then
     return { content = given.content, filename = name, size = #given.content }

@@ -1,0 +1,230 @@
+-- An upload with something going wrong at each of its steps: afterwards one
+-- file is in the knowledge base, or a clear error was given and none is.
+
+local service = require("tests.support.service")
+local socket = require("socket")
+
+local PRESIGN, STORE = "presigned%-url", "^/maiagent%-media"
+local REGISTER = "/files/$"
+
+local function knowledge_base(client)
+  return assert(client.knowledge_bases:create({
+    name = "Files",
+    embeddingModel = assert(client.embedding_models:list())[1].id,
+    rerankerModel = assert(client.reranker_models:list())[1].id,
+  })).id
+end
+
+local function xml(code, message)
+  return "<?xml version='1.0'?>\n<Error><Code>" .. code .. "</Code><Message>"
+    .. message .. "</Message><RequestId>1</RequestId></Error>"
+end
+
+local function refusal(status, code, message, times)
+  return { kind = "status", path = STORE, status = status, times = times,
+    body = xml(code, message),
+    headers = { ["Content-Type"] = "application/xml" } }
+end
+
+local POLICY = "Invalid according to Policy: Policy "
+local BUSY = { ["Retry-After"] = "0" }
+
+local function count(server, path)
+  local n = 0
+  for _, entry in ipairs(server:log()) do
+    if entry.method == "POST" and entry.path:find(path) then
+      n = n + 1
+    end
+  end
+  return n
+end
+
+describe("an upload", function()
+  after_each(service.check)
+
+  -- what goes wrong, faults, POSTs to presign, store and register
+  local survived = {
+    { "a slow answer everywhere",
+      { { kind = "delay", seconds = 0.1, path = PRESIGN },
+        { kind = "delay", seconds = 0.1, path = STORE },
+        { kind = "drip", seconds = 0.001, bytes = 50, path = REGISTER } },
+      1, 1, 1 },
+    { "presign: a reset", { { kind = "reset", path = PRESIGN } }, 2, 1, 1 },
+    { "presign: 502", { { kind = "status", status = 502, path = PRESIGN,
+      apply = true } }, 2, 1, 1 },
+    { "presign: half an answer", { { kind = "cut", bytes = 20, reset = true,
+      path = PRESIGN } }, 2, 1, 1 },
+    { "store: a reset in the middle", { { kind = "reset", path = STORE } },
+      1, 2, 1 },
+    { "store: a reset after it was stored", { { kind = "reset", path = STORE,
+      apply = true } }, 1, 2, 1 },
+    { "store: 500 after it was stored", { { kind = "status", status = 500,
+      path = STORE, apply = true } }, 1, 2, 1 },
+    { "store: 503, twice", { { kind = "status", status = 503, times = 2,
+      path = STORE, headers = BUSY } }, 1, 3, 1 },
+    { "store: nothing of HTTP", { { kind = "raw", path = STORE } }, 1, 2, 1 },
+    { "store: expired", { refusal(403, "AccessDenied",
+      POLICY .. "expired.") }, 2, 2, 1 },
+    { "store: expired, in other words", { refusal(403, "AccessDenied",
+      "Request has expired") }, 2, 2, 1 },
+    { "store: an expired token", { refusal(400, "ExpiredToken",
+      "The provided token has expired.") }, 2, 2, 1 },
+    { "store: expired after a reset", { { kind = "reset", path = STORE },
+      refusal(403, "AccessDenied", POLICY .. "expired.") }, 2, 3, 1 },
+    { "register: 503 that says when", { { kind = "status", status = 503,
+      path = REGISTER, method = "POST", headers = BUSY } }, 1, 1, 2 },
+    { "register: 502 although it was done", { { kind = "status", status = 502,
+      path = REGISTER, method = "POST", apply = true } }, 1, 1, 1 },
+    { "register: 502 although it was done, and a look that fails",
+      { { kind = "status", status = 502, path = REGISTER, method = "POST",
+        apply = true }, { kind = "status", status = 403, path = REGISTER,
+        method = "GET" } }, 1, 1, 1 },
+    { "register: 500, and it was not done", { { kind = "status", status = 500,
+      path = REGISTER, method = "POST" } }, 1, 1, 2 },
+    { "all at once", { { kind = "reset", path = PRESIGN },
+      { kind = "reset", path = STORE },
+      refusal(403, "AccessDenied", POLICY .. "expired."),
+      { kind = "reset", path = PRESIGN }, { kind = "status", status = 503,
+        path = STORE, headers = BUSY }, { kind = "reset", path = REGISTER,
+        method = "POST", apply = true } }, 4, 4, 1 },
+  }
+
+  for _, row in ipairs(survived) do
+    it("gives one file after " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      for _, fault in ipairs(row[2]) do
+        server:fault(fault)
+      end
+      local content = ("0123456789"):rep(30000)
+      local file, err = client.knowledge_bases.files:upload(kb,
+        { content = content, filename = "x.txt" })
+      assert.is_nil(err)
+      assert.equal(#content, file.size)
+      local page = assert(client.knowledge_bases.files:list(kb))
+      assert.equal(1, page.count)
+      assert.equal(file.id, page.results[1].id)
+      assert.equal(row[3], count(server, PRESIGN))
+      assert.equal(row[4], count(server, STORE))
+      assert.equal(row[5], count(server, REGISTER))
+    end)
+  end
+
+  -- what goes wrong, faults, kind, a part of the message, code, store POSTs
+  local failed = {
+    { "presign: no JSON", { { kind = "status", status = 200, body = "<html>",
+      path = PRESIGN } }, "decode", "not what the API promises", nil, 0 },
+    { "presign: another shape", { { kind = "status", status = 200,
+      json = { fields = {} }, path = PRESIGN } }, "decode",
+      "without url or fields.key", nil, 0 },
+    { "store: expired twice", { refusal(403, "AccessDenied",
+      POLICY .. "expired.", 2) }, "permission", "Policy expired",
+      "AccessDenied", 2 },
+    { "store: a wrong policy", { refusal(403, "AccessDenied",
+      POLICY .. "Condition failed: key") }, "permission", "Condition failed",
+      "AccessDenied", 1 },
+    { "store: a proxy's refusal", { { kind = "status", status = 403,
+      path = STORE, body = "<html><title>Token expired</title>" } },
+      "permission", "HTML instead of JSON: Token expired", nil, 1 },
+    { "store: too large", { refusal(400, "EntityTooLarge",
+      "Your proposed upload exceeds the maximum allowed size") }, "invalid",
+      "EntityTooLarge: Your proposed", "EntityTooLarge", 1 },
+    { "store: 503 without end", { { kind = "status", status = 503, times = 3,
+      body = xml("SlowDown", "Reduce your request rate."), path = STORE,
+      headers = BUSY } }, "server", "SlowDown: Reduce", "SlowDown", 3 },
+    { "register: a refusal", { { kind = "status", status = 400, json =
+      { files = { { filename = { "Too long." } } } }, path = REGISTER,
+      method = "POST" } }, "invalid", "files.1.filename: Too long.", nil, 1 },
+    { "register: 502, and it was not done", { { kind = "status", status = 502,
+      path = REGISTER, method = "POST" } }, "server",
+      "x.txt was stored, but whether it was registered is unclear: ", nil, 1 },
+  }
+
+  for _, row in ipairs(failed) do
+    it("gives an error and no file after " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      for _, fault in ipairs(row[2]) do
+        server:fault(fault)
+      end
+      local file, err = client.knowledge_bases.files:upload(kb,
+        { content = "x", filename = "x.txt" })
+      assert.is_nil(file)
+      assert.equal(row[3], err.kind)
+      assert.truthy(err.message:find(row[4], 1, true), err.message)
+      assert.equal(row[5], err.code)
+      assert.equal(row[6], count(server, STORE))
+      assert.equal(0, assert(client.knowledge_bases.files:list(kb)).count)
+    end)
+  end
+
+  it("asks again for a URL that is too old when it is used", function()
+    local server = service.start({ presign_lifetime = 0.2 })
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    server:fault({ kind = "delay", seconds = 0.5, path = PRESIGN })
+    assert(client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }))
+    assert.equal(2, count(server, PRESIGN))
+    assert.equal(1, assert(client.knowledge_bases.files:list(kb)).count)
+  end)
+
+  -- name, options of the client, of the call
+  local clocks = {
+    { "of the call", nil, { timeout = 0.7 } },
+    { "of the call, in a table", nil, { timeout = { total = 0.7, idle = 9 } } },
+    { "of the client", { timeout = 0.7 }, nil },
+  }
+
+  for _, row in ipairs(clocks) do
+    it("has one clock for all its requests: " .. row[1], function()
+      local server = service.start()
+      local kb = knowledge_base(service.client(server))
+      local client = service.client(server, row[2])
+      for _, path in ipairs({ PRESIGN, STORE, REGISTER }) do
+        server:fault({ kind = "delay", seconds = 0.3, path = path })
+      end
+      local started = socket.gettime()
+      local file, err = client.knowledge_bases.files:upload(kb,
+        { content = "x", filename = "x.txt" }, nil, row[3])
+      assert.is_nil(file)
+      assert.equal("timeout", err.kind)
+      assert.is_false(err.retryable)
+      assert.truthy(err.message:find("whether it was registered", 1, true))
+      assert.is_true(socket.gettime() - started < 0.9)
+    end)
+  end
+
+  it("has no time left for a step that was never begun", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    server:fault({ kind = "delay", seconds = 0.5, path = PRESIGN })
+    local file, err = client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }, nil, { timeout = 0.2 })
+    assert.is_nil(file)
+    assert.equal("timeout", err.kind)
+    assert.equal(0, count(server, STORE))
+  end)
+
+  it("reports the bytes of a repeat from the beginning", function()
+    local server = service.start()
+    local client = service.client(server, { on_retry = function() end })
+    local kb = knowledge_base(client)
+    server:fault({ kind = "status", status = 503, path = STORE,
+      headers = BUSY })
+    local restarts, last = 0, 0
+    local size = 3000000
+    assert(client.knowledge_bases.files:upload(kb,
+      { content = ("x"):rep(size), filename = "x.bin" }, nil, {
+        on_progress = function(sent)
+          restarts = restarts + (sent < last and 1 or 0)
+          last = sent
+        end,
+      }))
+    assert.equal(1, restarts)
+    assert.is_true(last >= size)
+  end)
+end)

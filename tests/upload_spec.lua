@@ -1,0 +1,126 @@
+local errors = require("maiagent.errors")
+local upload = require("maiagent.upload")
+
+local function reader() end
+
+local function temporary(content)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(content))
+  file:close()
+  return path
+end
+
+describe("upload.source", function()
+  -- name, what is given, what comes of it
+  local sources = {
+    { "content", { content = "abc", filename = "a" },
+      { content = "abc", filename = "a", size = 3 } },
+    { "nothing as content", { content = "", filename = "a" },
+      { content = "", filename = "a", size = 0 } },
+    { "a reader", { reader = reader, filename = "a", size = 5 },
+      { feed = reader, filename = "a", size = 5 } },
+    { "a reader of nothing", { reader = reader, filename = "a", size = 0 },
+      { feed = reader, filename = "a", size = 0 } },
+    { "Chinese", { content = "", filename = "常見問題 \"1\".txt" },
+      { content = "", filename = "常見問題 \"1\".txt", size = 0 } },
+  }
+
+  for _, row in ipairs(sources) do
+    it("takes " .. row[1], function()
+      assert.same(row[3], upload.source(row[2]))
+    end)
+  end
+
+  it("takes a path, and its end for the name", function()
+    for _, content in ipairs({ "", "abc" }) do
+      local path = temporary(content)
+      local from = upload.source(path)
+      local named = upload.source({ path = path, filename = "b.txt" })
+      os.remove(path)
+      assert.same({ path = path, filename = path:match("[^/]+$"),
+        size = #content }, from)
+      assert.equal("b.txt", named.filename)
+    end
+  end)
+
+  -- name, what is given, what is said
+  local mistakes = {
+    { "nothing", nil, "source must be a path or a table" },
+    { "a number", 5, "source must be a path or a table" },
+    { "an empty table", {}, "must have one of path or content" },
+    { "two at once", { path = "a", content = "b" }, "must have one of" },
+    { "a path and a number", { path = "a", content = 5 }, "must have one of" },
+    { "a file for a reader", { reader = io.stdout, filename = "a", size = 1 },
+      "must have one of" },
+    { "an empty path", "", "source.path is empty" },
+    { "a zero byte in a path", "a\0b", "source.path is empty or has a zero" },
+    { "content without a name", { content = "x" }, "filename must be given" },
+    { "an empty name", { path = "a", filename = "" }, "not be empty" },
+    { "a number for a name", { path = "a", filename = 5 }, "must be given" },
+    { "a misspelt name", { content = "x", file_name = "a" },
+      "unknown source.file_name (did you mean 'filename'?)" },
+    { "a reader without a size", { reader = reader, filename = "a" },
+      "source.size must be given with reader" },
+    { "half a byte", { reader = reader, filename = "a", size = 0.5 },
+      "source.size must be given" },
+    { "less than nothing", { reader = reader, filename = "a", size = -1 },
+      "source.size must be given" },
+    { "no number", { reader = reader, filename = "a", size = "5" },
+      "source.size must be given" },
+    { "no end", { reader = reader, filename = "a", size = math.huge },
+      "source.size must be given" },
+    { "a size of content", { content = "x", filename = "a", size = 1 },
+      "source.size is for a reader" },
+  }
+
+  for _, row in ipairs(mistakes) do
+    it("raises for " .. row[1], function()
+      local ok, message = pcall(upload.source, row[2])
+      assert.is_false(ok)
+      assert.truthy(message:find(row[3], 1, true), message)
+    end)
+  end
+
+  -- name, what is given, what is said
+  local unreadable = {
+    { "a file that is not there", "/no/such/file", "No such file" },
+    { "a folder", "/tmp", "directory" },
+    { "a line break", { content = "", filename = "a\nb" }, "line break" },
+    { "a carriage return", { content = "", filename = "a\r" }, "line break" },
+    { "a zero byte", { content = "", filename = "a\0" }, "zero byte" },
+    { "a line break at a path's end", "/tmp/a\nb", "line break" },
+  }
+
+  for _, row in ipairs(unreadable) do
+    it("gives an error of kind 'file' for " .. row[1], function()
+      local from, err = upload.source(row[2])
+      assert.is_nil(from)
+      assert.is_true(errors.is(err))
+      assert.equal("file", err.kind)
+      assert.truthy(err.message:find(row[3], 1, true), err.message)
+    end)
+  end
+end)
+
+describe("upload.expired", function()
+  -- status, code, message, whether it is
+  local rows = {
+    { 403, "AccessDenied", "AccessDenied: Request has expired", true },
+    { 403, "AccessDenied", "AccessDenied: Policy Expired.", true },
+    { 403, "AccessDenied", "AccessDenied: Access Denied.", false },
+    { 403, "SignatureDoesNotMatch", "it expired", false },
+    { 403, nil, "expired", false },
+    { 400, "ExpiredToken", "ExpiredToken", true },
+    { 403, "RequestExpired", "RequestExpired", true },
+    { 500, "ExpiredToken", "ExpiredToken", false },
+    { nil, nil, "expired", false },
+  }
+
+  for _, row in ipairs(rows) do
+    it(tostring(row[1]) .. " " .. row[3], function()
+      assert.equal(row[4], upload.expired({ status = row[1], code = row[2],
+        message = row[3] }))
+    end)
+  end
+end)
