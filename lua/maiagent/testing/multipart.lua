@@ -8,19 +8,17 @@ local function part_of(head)
     type = head:match("[Cc]ontent%-[Tt]ype: *([^\r]*)") }
 end
 
--- Gives what comes before `mark` to sink(data); returns what comes after it.
-local function read_until(mark, buffer, read, sink)
+-- Looks for `mark`: what comes after it, nil if it does not come; and what came
+-- before it.
+local function read_until(mark, buffer, read)
+  local store = content.new()
   while true do
     local first, last = buffer:find(mark, 1, true)
-    if first then
-      sink(buffer:sub(1, first - 1))
-      return buffer:sub(last + 1)
-    end
-    local safe = math.max(#buffer - #mark + 1, 0)
-    sink(buffer:sub(1, safe))
-    local data = read()
+    local safe = first and first - 1 or math.max(#buffer - #mark + 1, 0)
+    store:add(buffer:sub(1, safe))
+    local data = not first and read()
     if not data then
-      return nil
+      return first and buffer:sub(last + 1), store
     end
     buffer = buffer:sub(safe + 1) .. data
   end
@@ -28,16 +26,11 @@ end
 
 -- Reads a part: its headers, then its content.
 local function read_part(buffer, mark, read)
-  local head, store = {}, content.new()
-  local rest = read_until("\r\n\r\n", buffer, read, function(data)
-    head[#head + 1] = data
-  end)
-  rest = rest and read_until(mark, rest, read, function(data)
-    store:add(data)
-  end)
-  local part = part_of(table.concat(head))
+  local rest, head = read_until("\r\n\r\n", buffer, read)
+  local part, after, store = part_of(head:done():sub(1, 65536)),
+    read_until(mark, rest or "", read)
   part.size, part.content = store.size, store:done()
-  return part, rest
+  return part, after
 end
 
 --- The parts of a body, an array of {name, filename, type, size, content}; nil
@@ -47,7 +40,7 @@ local function parse(read, content_type)
   local boundary =
     content_type:match('^multipart/form%-data.*boundary="?([^";]+)')
   local mark, parts = "\r\n--" .. (boundary or ""), {}
-  local rest = boundary and read_until(mark, "\r\n", read, function() end)
+  local rest = boundary and read_until(mark, "\r\n", read)
   while rest do
     while #rest < 2 do
       rest = rest .. (read() or "  ") -- which ends nothing

@@ -27,19 +27,19 @@ end)
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;",
   ['"'] = "&quot;" }
 
-local function refuse(status, code, message, more)
-  local elements = { "<Code>" .. code .. "</Code><Message>"
-    .. message:gsub('[&<>"]', ENTITIES) .. "</Message>" }
-  for name, value in pairs(more or {}) do
-    table.insert(elements, ("<%s>%s</%s>"):format(name, value, name))
+-- The answer to {status, code, message, further elements or nil}.
+local function refuse(problem)
+  local body = ('<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>%s</Code>'
+    .. "<Message>%s</Message>"):format(problem[2],
+      (problem[3]:gsub('[&<>"]', ENTITIES)))
+  for name, value in pairs(problem[4] or {}) do
+    body = ("%s<%s>%s</%s>"):format(body, name, value, name)
   end
-  return { status = status, headers = { ["Content-Type"] = "application/xml" },
-    body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error>'
-      .. table.concat(elements) .. "</Error>" }
+  return { status = problem[1], body = body .. "</Error>",
+    headers = { ["Content-Type"] = "application/xml" } }
 end
 
--- The form's fields, the file, and what is wrong with them, as the policy's
--- check tells it.
+-- The form's fields, the file, and what is wrong with them.
 local function examine(parts)
   if not parts then
     return nil, nil, { 400, "MalformedPOSTRequest",
@@ -63,12 +63,10 @@ local function upload(server, request, read)
     request.headers["content-type"] or ""))
   while read() do end
   if problem then
-    local status, code, message, more = problem[1], problem[2], problem[3],
-      problem[4]
-    if not message:find("Policy expired", 1, true) then
-      server:note(request, code .. ": " .. message)
+    if not problem[3]:find("Policy expired", 1, true) then
+      server:note(request, problem[2] .. ": " .. problem[3])
     end
-    return refuse(status, code, message, more)
+    return refuse(problem)
   end
   local object = state.store(server.state, form.key, file.content,
     form["content-type"] or file.type)
@@ -94,8 +92,8 @@ local function download(object, headers)
   local first, last = range_of(headers, object)
   local range = "bytes */" .. object.size
   if first and first > last then
-    local response = refuse(416, "InvalidRange",
-      "The requested range is not satisfiable")
+    local response = refuse({ 416, "InvalidRange",
+      "The requested range is not satisfiable" })
     response.headers["Content-Range"] = range
     return response
   end
@@ -114,11 +112,11 @@ local function serve(server, request, read)
   if request.headers.authorization then
     while read() do end
     server:note(request, "Authorization sent to storage")
-    return refuse(400, "InvalidArgument", "Unsupported Authorization Type")
+    return refuse({ 400, "InvalidArgument", "Unsupported Authorization Type" })
   elseif request.method == "POST" and request.path == BUCKET then
     return upload(server, request, read)
   elseif not object or not ("GET HEAD"):find(request.method, 1, true) then
-    return refuse(404, "NoSuchKey", "The specified key does not exist.")
+    return refuse({ 404, "NoSuchKey", "The specified key does not exist." })
   end
   return download(object, request.headers)
 end
