@@ -8,6 +8,7 @@ start_standin() {
   lines=$(mktemp -u)
   mkfifo "$lines"
   LUA_PATH="lua/?.lua;lua/?/init.lua;${LUA_PATH-;;}" \
+  LUA_CPATH="build/5.4/?.so;${LUA_CPATH-;;}" \
     lua5.4 tests/support/standin.lua "$@" >"$lines" &
   standin_pid=$!
   standin_url=

@@ -7,12 +7,11 @@ local socket = require "socket"
 local TIMEOUT = 10
 
 -- A session of its own, so that Ctrl-C in a terminal does not end the server
--- before the program that wants to clean up on it. The pid is told first; what
--- is preloaded (a sanitizer) is for the program alone.
+-- before the program that wants to clean up on it. The pid is told first.
 local COMMAND = [[
 for lua in %s; do command -v "$lua" >/dev/null && break; done
 command -v "$lua" >/dev/null || exit
-exec $(command -v setsid) env -u LD_PRELOAD \
+exec $(command -v setsid) \
   sh -c 'echo $$; exec "$0" -e "$1" </dev/null >/dev/null' "$lua" %s]]
 local CODE = "package.path, package.cpath = %q, %q "
   .. "require('maiagent.testing.control').serve(%d)"
