@@ -266,6 +266,141 @@ describe("knowledge_bases.files:upload", function()
   end)
 end)
 
+describe("an upload's source", function()
+  after_each(service.check)
+
+  -- Gives the bytes in pieces of this size.
+  local function pieces(content, size)
+    local at = 1
+    return function()
+      local piece = content:sub(at, at + size - 1)
+      at = at + size
+      return piece ~= "" and piece or nil
+    end
+  end
+
+  local content = ("中文\0\r\n"):rep(50000)
+
+  -- name, bytes, size of a piece
+  local readers = {
+    { "nothing", "", 1 },
+    { "a byte", "x", 1 },
+    { "many pieces", content, 7001 },
+    { "one piece", content, #content },
+  }
+
+  for _, row in ipairs(readers) do
+    it("may be a reader: " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      local file = assert(client.knowledge_bases.files:upload(kb, {
+        reader = pieces(row[2], row[3]), filename = "說明.bin",
+        size = #row[2] }))
+      assert.equal(#row[2], file.size)
+      assert.equal("說明.bin", file.filename)
+    end)
+  end
+
+  -- name, reader, size, a part of the message
+  local wrong = {
+    { "a number", function() return 5 end, 5, "a string or nil expected" },
+    { "an error", function() return nil, "disk gone" end, 5, "disk gone" },
+    { "too little", pieces("abc", 2), 5, "" },
+    { "too much", pieces("abcdef", 2), 5, "" },
+  }
+
+  for _, row in ipairs(wrong) do
+    it("gives kind 'file' where a reader gives " .. row[1], function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      local file, err = client.knowledge_bases.files:upload(kb,
+        { reader = row[2], filename = "x", size = row[3] })
+      assert.is_nil(file)
+      assert.equal("file", err.kind)
+      assert.truthy(err.message:find(row[4], 1, true), err.message)
+      assert.equal(0, assert(client.knowledge_bases.files:list(kb)).count)
+    end)
+  end
+
+  it("is not read twice where it is a reader", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    for _, fault in ipairs({ { kind = "status", status = 503 },
+      { kind = "status", status = 403, body =
+        "<Error><Code>AccessDenied</Code><Message>Policy expired.</Message>"
+        .. "</Error>" } })
+    do
+      fault.path = "maiagent%-media"
+      server:fault(fault)
+      local file, err = client.knowledge_bases.files:upload(kb,
+        { reader = pieces("x", 1), filename = "x", size = 1 })
+      assert.is_nil(file)
+      assert.equal(fault.status, err.status)
+    end
+    assert.equal(2, count(server, "POST", "maiagent%-media"))
+  end)
+
+  it("may be a reader that an import takes", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local bytes = assert(client.knowledge_bases:export_labels_excel(kb))
+    local result = assert(client.knowledge_bases:import_labels_excel(kb,
+      { reader = pieces(bytes, 1000), filename = "a.xlsx", size = #bytes }))
+    assert.is_true(result.success)
+  end)
+
+  local NAMES = { "手冊 (1).md", 'a "b" c.txt', "it's; a=b&c%20.txt", "a\\b.txt",
+    " .txt", "😀", ("長"):rep(80) .. ".txt" }
+
+  for _, name in ipairs(NAMES) do
+    it("keeps its name: " .. name, function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = knowledge_base(client)
+      local file = assert(client.knowledge_bases.files:upload(kb,
+        { content = "x", filename = name }))
+      assert.equal(name, file.filename)
+    end)
+  end
+
+  it("is refused with a name that is no UTF-8, and nothing is sent", function()
+    local server = service.start()
+    local client = service.client(server)
+    local file, err = client.knowledge_bases.files:upload("kb",
+      { content = "x", filename = "caf\233" })
+    assert.is_nil(file)
+    assert.equal("file", err.kind)
+    assert.truthy(err.message:find("invalid UTF-8", 1, true), err.message)
+    assert.equal(0, #server:log())
+  end)
+
+  -- name, params, options, what is said
+  local mistakes = {
+    { "a misspelt parameter", { label = {} }, nil,
+      "unknown params.label (did you mean 'labels'?)" },
+    { "params that are none", 5, nil, "params must be a table" },
+    { "a misspelt option", nil, { max_retry = 1 },
+      "unknown option 'max_retry' (did you mean 'max_retries'?)" },
+    { "a parser that is a function", { parser = print }, nil, "parser" },
+  }
+
+  for _, row in ipairs(mistakes) do
+    it("is not sent with " .. row[1], function()
+      local server = service.start()
+      local files = service.client(server).knowledge_bases.files
+      local ok, message = pcall(files.upload, files, "kb",
+        { content = "x", filename = "x" }, row[2], row[3])
+      assert.is_false(ok)
+      assert.truthy(message:find(row[4], 1, true), message)
+      assert.equal(0, #server:log())
+    end)
+  end
+end)
+
 describe("Excel", function()
   after_each(service.check)
 
