@@ -84,6 +84,7 @@ build = {
     ["maiagent"] = "lua/maiagent/init.lua",
     ["maiagent.attachments"] = "lua/maiagent/attachments.lua",
     ["maiagent.call"] = "lua/maiagent/call.lua",
+    ["maiagent.checks"] = "lua/maiagent/checks.lua",
     ["maiagent.client"] = "lua/maiagent/client.lua",
     ["maiagent.crew"] = "lua/maiagent/crew.lua",
     ["maiagent.deadline"] = "lua/maiagent/deadline.lua",

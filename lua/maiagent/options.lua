@@ -1,8 +1,12 @@
 --- The options of a client and of a call: defaults, environment, checks.
 
+local checks = require("maiagent.checks")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 local plan = require("maiagent.plan")
+
+local has_type, number_from = checks.has_type, checks.number_from
+local one_of, positive = checks.one_of, checks.positive
 
 -- A game may keep the environment from its scripts.
 local getenv = os.getenv or function() end
@@ -21,47 +25,6 @@ local MISSING_KEY = "maiagent.new: api_key is missing: pass api_key, or set "
   .. "the environment variable MAIAGENT_API_KEY before require 'maiagent' "
   .. "(nginx empties its workers' environment: write 'env MAIAGENT_API_KEY;' "
   .. "at the top of nginx.conf)"
-
-local function has_type(expected)
-  return function(value)
-    if type(value) ~= expected then
-      return "must be a " .. expected .. ", got " .. type(value)
-    end
-  end
-end
-
-local function number_from(least, whole)
-  return function(value)
-    local ok = type(value) == "number" and value >= least
-      and (not whole or (value < math.huge and value % 1 == 0))
-    if not ok then
-      return "must be " .. (whole and "a whole number" or "a number") .. " of "
-        .. least .. " or more, got " .. tostring(value)
-    end
-  end
-end
-
-local function positive(value)
-  if type(value) ~= "number" or not (value > 0) then
-    return "must be more than 0 seconds, got " .. tostring(value)
-  end
-end
-
-local function one_of(...)
-  local allowed, shown = { ... }, {}
-  for i, candidate in ipairs(allowed) do
-    shown[i] = type(candidate) == "string" and "'" .. candidate .. "'"
-      or tostring(candidate)
-  end
-  return function(value)
-    for _, candidate in ipairs(allowed) do
-      if value == candidate then
-        return nil
-      end
-    end
-    return "must be " .. table.concat(shown, " or ")
-  end
-end
 
 -- Reports never repeat the key.
 local function check_key(key)
@@ -82,38 +45,6 @@ local function check_key(key)
   end
 end
 
--- A table of known parts, each checked alike.
-local function parts(known, problem)
-  return function(value)
-    if type(value) ~= "table" then
-      return "must be a table, got " .. type(value)
-    end
-    for name, part in pairs(value) do
-      if not known[name] then
-        return "has no '" .. tostring(name) .. "'"
-          .. errors.did_you_mean(name, known)
-      end
-      local wrong = problem(part)
-      if wrong then
-        return "." .. name .. " " .. wrong
-      end
-    end
-  end
-end
-
-local function seconds(known)
-  local check_parts = parts(known, positive)
-  return function(value)
-    if type(value) == "number" and value > 0 then
-      return nil
-    end
-    if type(value) ~= "table" then
-      return "must be a number of seconds or a table, got " .. tostring(value)
-    end
-    return check_parts(value)
-  end
-end
-
 -- `total` of a call whose body or answer is a file: the line's speed decides
 -- how long that takes, and `idle` tells a line that is dead. A `total` that is
 -- given counts for files as well.
@@ -128,7 +59,7 @@ local LIMITS = {
 
 -- Options that both a client and a single call take.
 local SHARED = {
-  timeout = seconds(TIMEOUT),
+  timeout = checks.seconds(TIMEOUT),
   max_retries = number_from(0, true),
   headers = has_type("table"),
 }
@@ -139,7 +70,7 @@ local CLIENT = {
   timeout = SHARED.timeout,
   max_retries = SHARED.max_retries,
   headers = SHARED.headers,
-  limits = parts(LIMITS, number_from(1, true)),
+  limits = checks.parts(LIMITS, number_from(1, true)),
   null = one_of("drop", "keep"),
   wait = has_type("function"),
   on_retry = has_type("function"),

@@ -49,7 +49,7 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 order='errors
 pages poll protect response retry upload download filename stream
 folder journal plan sink
-deadline imported progress registration
+checks deadline imported progress registration
 host tasks
 options wait
 gather
@@ -63,7 +63,7 @@ resources
 client
 init'
 leaves=' errors pages poll protect response retry upload download filename'
-leaves+=' stream folder journal plan deadline imported progress registration '
+leaves+=' stream folder journal plan checks deadline imported progress registration '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files
