@@ -607,3 +607,177 @@ describe("on_progress", function()
     assert.is_true(yields > 0)
   end)
 end)
+
+local BYTES = ("0123456789abcde\n"):rep(125000) -- 2,000,000 bytes
+
+-- Gives BYTES in pieces, or what instead(n) gives at the n-th call.
+local function reader_of(piece, instead)
+  local at, count = 1, 0
+  return function()
+    count = count + 1
+    if instead then
+      local bytes, problem = instead(count)
+      if bytes or problem then
+        return bytes, problem
+      end
+    end
+    local bytes = BYTES:sub(at, at + piece - 1)
+    at = at + piece
+    return bytes ~= "" and bytes or nil
+  end
+end
+
+local function knowledge_base(client)
+  return assert(client.knowledge_bases:create({
+    name = "Manuals",
+    embeddingModel = assert(client.embedding_models:list())[1].id,
+    rerankerModel = assert(client.reranker_models:list())[1].id,
+  })).id
+end
+
+local function upload(client, kb, reader, size, options)
+  return client.knowledge_bases.files:upload(kb, { reader = reader,
+    size = size or #BYTES, filename = "x.txt" }, nil, options)
+end
+
+local function stored(server, file)
+  local key = file.file:match("^%a+://[^/]*/([^?]*)")
+  local object = server.state.objects[key]
+  return object.content:sub(1, object.size)
+end
+
+describe("a reader", function()
+  after_each(service.check)
+
+  for _, piece in ipairs({ 4096, 100000, 1500000, #BYTES }) do
+    it("gives the bytes that arrive, " .. piece .. " at a time", function()
+      local server = service.start()
+      local client = service.client(server)
+      local file = assert(upload(client, knowledge_base(client),
+        reader_of(piece)))
+      assert.is_true(BYTES == stored(server, file))
+    end)
+  end
+
+  it("may give nothing now and then", function()
+    local server = service.start()
+    local client = service.client(server)
+    local file = assert(upload(client, knowledge_base(client),
+      reader_of(100000, function(count)
+        if count % 2 == 0 then
+          return ""
+        end
+      end)))
+    assert.is_true(BYTES == stored(server, file))
+  end)
+
+  it("may yield in a task, while others go on", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local files, yields = {}, 0
+    for i = 1, 3 do
+      client:go(function()
+        files[i] = assert(upload(client, kb, reader_of(50000, function()
+          yields = yields + 1
+          coroutine.yield()
+        end)))
+      end)
+    end
+    local deadline = now() + 10
+    while client:step() do
+      assert.is_true(now() < deadline)
+      server:step(0.002, client)
+    end
+    for i = 1, 3 do
+      assert.is_true(BYTES == stored(server, files[i]))
+    end
+    assert.equal(3 * (#BYTES / 50000 + 1), yields)
+  end)
+
+  it("in a task is asked as soon as the line can take more", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local file
+    client:go(function()
+      file = assert(upload(client, kb, reader_of(16000)))
+    end)
+    local started = now()
+    while client:step() do
+      server:step(0.002, client)
+    end
+    assert.is_true(BYTES == stored(server, file))
+    assert.is_true(now() - started < 2)
+  end)
+
+  -- name, what it does instead, size, kind, what the error says
+  for _, row in ipairs({
+    { "tells what is wrong", function(count)
+      if count == 3 then
+        return nil, "the tape broke"
+      end
+    end, nil, "the tape broke" },
+    { "tells what is wrong at once", function()
+      return nil, "no tape"
+    end, nil, "no tape" },
+    { "gives no string", function(count)
+      if count == 2 then
+        return 42
+      end
+    end, nil, "must return a string" },
+    { "gives fewer bytes", nil, #BYTES + 1, "fewer than" },
+    { "gives more bytes", nil, #BYTES - 1, "more than" },
+  }) do
+    it("that " .. row[1] .. " is kind 'file', and nothing is stored",
+      function()
+        local server = service.start()
+        local client = service.client(server)
+        local kb = knowledge_base(client)
+        local file, err = upload(client, kb, reader_of(100000, row[2]), row[3])
+        assert.is_nil(file)
+        assert.equal("file", err.kind)
+        assert.truthy(err.message:find(row[4], 1, true), err.message)
+        assert.equal(0, under_way())
+        assert.equal(0, #client.knowledge_bases.files:all(kb))
+      end)
+  end
+
+  it("that raises ends the upload at once, unchanged", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local ok, err = pcall(upload, client, kb,
+      reader_of(100000, function(count)
+        if count == 3 then
+          stop()
+        end
+      end))
+    assert.is_false(ok)
+    assert.equal(STOP, err)
+    assert.equal(0, under_way())
+  end)
+
+  it("is read once: nothing is sent again", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    server:fault({ kind = "status", status = 503, path = "maiagent%-media",
+      headers = { ["Retry-After"] = "0" } })
+    local file, err = upload(client, kb, reader_of(100000))
+    assert.is_nil(file)
+    assert.equal("server", err.kind)
+    assert.equal(1, err.attempts)
+  end)
+
+  it("that never ends is stopped by the deadline", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local file, err = upload(client, kb, function()
+      return ""
+    end, 1000, { timeout = 0.3 })
+    assert.is_nil(file)
+    assert.equal("timeout", err.kind)
+  end)
+end)

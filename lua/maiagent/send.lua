@@ -134,10 +134,6 @@ local function overdue(pending)
   end
 end
 
-local function unreadable(message)
-  return { kind = "file", message = "reader: " .. message }
-end
-
 -- The time that a reader takes is not one in which the line was idle.
 local function feed(pending)
   local exchange, problem = pending.exchange, nil
@@ -145,9 +141,7 @@ local function feed(pending)
     local bytes, message = callback(pending, pending.call.feed)
     pending.watched_since = now()
     if bytes == nil and message ~= nil then
-      return unreadable(tostring(message))
-    elseif bytes ~= nil and type(bytes) ~= "string" then
-      return unreadable("a string or nil expected, got " .. type(bytes))
+      return { kind = "file", message = tostring(message) }
     elseif not exchange:done() then
       exchange:feed(bytes)
     end
