@@ -15,6 +15,7 @@ local SPECS = {
 
 -- Methods that are no operations, by the resource that alone has them.
 local FLOWS = {
+  knowledge_bases = { sync = true },
   ["knowledge_bases.files"] = { download = true, upload = true,
     upload_all = true, wait = true },
   attachments = { upload = true },

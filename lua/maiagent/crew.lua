@@ -170,7 +170,7 @@ end
 
 local function add_storer(crew)
   crew.storing = crew.storing + 1
-  local task = tasks.new(storer(crew), function(ok, raised)
+  local task = tasks.new(crew.hub, storer(crew), function(ok, raised)
     crew.storing = crew.storing - 1
     if not ok then
       fail(crew, raised)
@@ -182,7 +182,7 @@ end
 
 -- Where a callback raised, the rest is registered without callbacks.
 local function add_registrar(crew)
-  crew.tasks[#crew.tasks + 1] = tasks.new(registrar(crew), function(ok, raised)
+  local task = tasks.new(crew.hub, registrar(crew), function(ok, raised)
     if not ok then
       fail(crew, raised)
       if not crew.quiet then
@@ -191,6 +191,7 @@ local function add_registrar(crew)
       end
     end
   end)
+  crew.tasks[#crew.tasks + 1] = task
 end
 
 -- A Ctrl-C is raised out of the wait of the main chunk; out of a parked task
@@ -241,9 +242,9 @@ local function run(hub, work)
   end
   if crew.stopping or abandoned then
     local message = crew.refused and "on_progress returned false"
-      or "the client is closed"
+      or tasks.stopped(hub) or "it was ended"
     return errors.new({ kind = "cancelled", message = message })
   end
 end
 
-return { run = run }
+return { BATCH = BATCH, run = run }

@@ -207,6 +207,10 @@ local FLOWS = {
   ["knowledge_bases.files.translations.wait"] =
     processing.wait_for_translations,
   ["knowledge_bases.files.wait"] = processing.wait_for_files,
+  ["knowledge_bases.sync"] = function(...)
+    -- Loaded when it is used: it brings the disk and, with it, libcrypto.
+    return require("maiagent.sync").sync(...)
+  end,
   ["uploads.put"] = storing.put_source,
 }
 

@@ -48,7 +48,7 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # nothing but the error objects.
 order='errors
 pages poll protect response retry upload download filename stream
-folder journal plan sink
+folder journal plan sink summary
 checks deadline imported progress registration
 host tasks
 options wait
@@ -59,11 +59,14 @@ listing storing
 attachments fetch files processing
 crew
 upload_all
+inventory ledger clearing
+sync
 resources
 client
 init'
 leaves=' errors pages poll protect response retry upload download filename'
-leaves+=' stream folder journal plan checks deadline imported progress registration '
+leaves+=' stream folder journal plan summary checks'
+leaves+=' deadline imported progress registration '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files

@@ -1,0 +1,88 @@
+--- Deleting files of a knowledge base, once what takes their place is there.
+
+local call = require("maiagent.call")
+local core = require("maiagent.core")
+local errors = require("maiagent.errors")
+local gather = require("maiagent.gather")
+local poll = require("maiagent.poll")
+local processing = require("maiagent.processing")
+local wait = require("maiagent.wait")
+
+-- A file that is being processed cannot be deleted: seconds until we give up.
+local CONFLICT_TIMEOUT = 60
+local CONFLICT_INTERVAL = 0.5
+
+local row = call.rows["knowledge_bases.files.delete"]
+
+local function attempt(state, kb_id, id, options)
+  local deleted, err = call.run(state, row, { kb_id, id }, nil, options)
+  if deleted or err.kind == "not_found" then
+    return true
+  elseif err.kind ~= "conflict" then
+    return nil, err
+  end
+end
+
+--- Deletes one file; one that is gone already counts as deleted.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam string id
+-- @tparam table options of the requests
+-- @treturn boolean|nil true
+-- @treturn table|nil error, of kind "conflict" where it is processed too long
+local function delete(state, kb_id, id, options)
+  local clock = {
+    now = core.now,
+    sleep = function(seconds)
+      wait.sleep(state.hub, seconds)
+    end,
+  }
+  local deleted, err = poll.until_known(function()
+    return attempt(state, kb_id, id, options)
+  end, clock, { timeout = CONFLICT_TIMEOUT, interval = CONFLICT_INTERVAL })
+  if not deleted and not err then
+    err = errors.new({ kind = "conflict", message = "the file is still being "
+      .. "processed, so it could not be deleted" })
+  end
+  return deleted, err
+end
+
+--- Deletes files, some at a time.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam table files a list of objects with an id
+-- @tparam table options of the requests
+-- @tparam integer concurrency
+-- @treturn table index → error of those that were not deleted
+local function delete_all(state, kb_id, files, options, concurrency)
+  local _, failures = gather.map(state.hub, files, function(file)
+    return delete(state, kb_id, file.id, options)
+  end, concurrency)
+  return failures or {}
+end
+
+--- Waits until files are processed.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam table files a list of objects with an id
+-- @tparam table options of the requests
+-- @tparam number|nil timeout seconds
+-- @treturn table index → error of those that are not: kind "file" where
+--   processing failed, "timeout" where it takes longer
+local function processed(state, kb_id, files, options, timeout)
+  local ids = {}
+  for i, file in ipairs(files) do
+    ids[i] = file.id
+  end
+  if #ids == 0 then
+    return {}
+  end
+  local _, failures = processing.wait_for_files(state, kb_id, ids, {
+    timeout = timeout,
+    max_retries = options.max_retries,
+    headers = options.headers,
+  })
+  return failures or {}
+end
+
+return { delete_all = delete_all, processed = processed }

@@ -1,0 +1,95 @@
+--- The journal of a synchronisation on the disk. What cannot be read or written
+-- of it is as if it were empty: it saves work, and nothing depends on it.
+
+local disk = require("maiagent.disk")
+local journal = require("maiagent.journal")
+
+local FILE = "uploads.journal"
+
+local Ledger = {}
+Ledger.__index = Ledger
+
+local function text_of(path)
+  local file = io.open(path, "rb")
+  if not file then
+    return nil
+  end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function read(ledger)
+  local text = text_of(ledger.path)
+  ledger.torn = text and not text:find("\n$") or false
+  return journal.read(text, os.time())
+end
+
+local function append(ledger, text)
+  if ledger.problem or text == "" then
+    return
+  end
+  local ok, problem = disk.make_folder(ledger.folder)
+  if ledger.torn then
+    text, ledger.torn = "\n" .. text, false
+  end
+  if ok then
+    ok, problem = disk.append(ledger.path, text)
+  end
+  if not ok then
+    ledger.problem = problem
+  end
+end
+
+--- Whether anything that was stored may wait for its registration.
+function Ledger:has_any()
+  return next(self.waiting) ~= nil
+end
+
+--- The key under which a file's bytes were stored by an earlier run.
+-- @tparam table entry hash, size, name
+-- @treturn string|nil
+function Ledger:key_of(entry)
+  return journal.key_of(self.waiting, self.kb_id, entry)
+end
+
+--- Writes down that a file's bytes were stored.
+-- @tparam table entry hash, size, name
+-- @tparam string key
+function Ledger:stored(entry, key)
+  append(self, journal.stored(self.kb_id, entry, key, os.time()))
+end
+
+--- Writes down that keys are given to the service now.
+-- @tparam table keys a list
+function Ledger:used(keys)
+  local lines = {}
+  for i, key in ipairs(keys) do
+    lines[i] = journal.used(key)
+  end
+  append(self, table.concat(lines))
+end
+
+--- Removes the journal, if nothing in it may be of use any more.
+function Ledger:tidy()
+  if text_of(self.path) and next(read(self)) == nil then
+    os.remove(self.path)
+    os.remove(self.folder) -- only where it is empty
+  end
+end
+
+--- Opens the journal of a folder.
+-- @tparam string folder where it is kept; made when something is written
+-- @tparam string kb_id
+-- @treturn table; its `problem` says why nothing can be written, if so
+local function open(folder, kb_id)
+  local ledger = setmetatable({
+    folder = folder,
+    path = folder .. "/" .. FILE,
+    kb_id = kb_id,
+  }, Ledger)
+  ledger.waiting = read(ledger)
+  return ledger
+end
+
+return { open = open }

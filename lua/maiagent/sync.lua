@@ -1,0 +1,466 @@
+--- A knowledge base made to hold what a folder holds.
+--
+-- The service is the only record: which file it has is told by its name (the
+-- path in the folder, with "/"; the service takes any text of 255 characters)
+-- and by the SHA-256 that is registered with it, under one key in its
+-- rawUserDefineMetadata. So a run that was killed is simply run again.
+
+local call = require("maiagent.call")
+local clearing = require("maiagent.clearing")
+local crew = require("maiagent.crew")
+local disk = require("maiagent.disk")
+local errors = require("maiagent.errors")
+local files = require("maiagent.files")
+local folder = require("maiagent.folder")
+local gather = require("maiagent.gather")
+local inventory = require("maiagent.inventory")
+local ledger = require("maiagent.ledger")
+local options_of = require("maiagent.options")
+local plan = require("maiagent.plan")
+local storing = require("maiagent.storing")
+local summary = require("maiagent.summary")
+local upload = require("maiagent.upload")
+local upload_all = require("maiagent.upload_all")
+
+local NAME = "knowledge_bases.sync"
+
+-- Refusals that may be of the key rather than of the file.
+local OF_THE_KEY = { invalid = true, not_found = true, conflict = true }
+
+-- What a success is called in the summary.
+local LISTS = { upload = "uploaded", replace = "replaced", retry = "replaced" }
+
+local function file_error(name, reason)
+  return errors.new({ kind = "file", message = name .. ": " .. reason })
+end
+
+local function check(state, kb_id, path, options)
+  if type(path) ~= "string" or path == "" or path:find("%z") then
+    errors.misuse(NAME .. ": folder must be a path, got "
+      .. (type(path) == "string" and "an empty or unusable one" or type(path)))
+  end
+  local params = {
+    parser = options.parser,
+    labels = options.labels,
+    rawUserDefineMetadata = options.rawUserDefineMetadata,
+  }
+  files.check(state, NAME, kb_id, params)
+  return params
+end
+
+-- The folder's files of this shard; what cannot be taken is told.
+local function local_files(run, found)
+  local entries = {}
+  for _, item in ipairs(found.skipped) do
+    if plan.in_shard(item.name, run.shard) then
+      run.summary:add("skipped", item)
+    end
+  end
+  for _, item in ipairs(found.unreadable) do
+    run.unreadable[item.name] = true
+    if plan.in_shard(item.name, run.shard) then
+      run.summary:add("failed", item)
+    end
+  end
+  for _, entry in ipairs(found.files) do
+    if plan.in_shard(entry.name, run.shard) then
+      local problem = inventory.name_problem(entry.name)
+      if problem then
+        run.summary:add("failed", { name = entry.name, reason = problem })
+      else
+        entries[#entries + 1] = entry
+      end
+    end
+  end
+  return entries
+end
+
+-- Only what has a counterpart needs its hash before its turn.
+local function hashed(run, entries, remotes)
+  local usable = {}
+  for _, entry in ipairs(entries) do
+    local needed = run.ledger:has_any() or plan.needs_hash(remotes[entry.name])
+    local ok, reason = true, nil
+    if needed then
+      ok, reason = inventory.hash(disk, run.state.hub, entry)
+    end
+    if ok then
+      usable[#usable + 1] = entry
+    else
+      run.unreadable[entry.name] = true
+      run.summary:add("failed", { name = entry.name, reason = reason })
+    end
+  end
+  return usable
+end
+
+-- What the service's files have that the caller does not give anew stays.
+local function item_of(run, job, key)
+  local before = job.old[#job.old] or {}
+  local labels, parser = run.params.labels, run.params.parser
+  if not labels and type(before.labels) == "table" then
+    labels = {}
+    for i, label in ipairs(before.labels) do
+      labels[i] = { id = label.id }
+    end
+  end
+  if not parser and type(before.parser) == "table" then
+    parser = before.parser.id
+  end
+  local metadata = type(before.rawUserDefineMetadata) == "table"
+    and before.rawUserDefineMetadata or nil
+  return files.item_of(NAME, key, job.name, {
+    parser = parser,
+    labels = labels and #labels > 0 and labels or nil,
+    rawUserDefineMetadata = plan.metadata(metadata,
+      run.params.rawUserDefineMetadata, job.entry.hash),
+  })
+end
+
+local function job_of(run, action)
+  local job = {
+    name = action.name,
+    entry = action.entry,
+    size = action.entry.size,
+    old = action.old,
+    reason = action.reason,
+    list = LISTS[action.action],
+  }
+  job.key = action.entry.hash and run.ledger:key_of(action.entry)
+  function job.item(key)
+    return item_of(run, job, key)
+  end
+  return job
+end
+
+local function source_of(entry)
+  local from, err = upload.source({
+    path = entry.path,
+    filename = entry.name:match("[^/]+$"),
+  })
+  if from and from.size ~= entry.size then
+    return nil, file_error(entry.name, "it changes; the next run takes it")
+  end
+  return from, err
+end
+
+-- Hash, bytes, and once more a look whether they still are what was hashed: a
+-- file is never registered with another one's hash.
+local function store(run, job, options)
+  local entry = job.entry
+  local ok, reason = true, nil
+  if not entry.hash then
+    ok, reason = inventory.hash(disk, run.state.hub, entry)
+  end
+  if not ok then
+    return nil, file_error(job.name, reason)
+  end
+  local from, err = source_of(entry)
+  if not from then
+    return nil, err
+  end
+  local key, refused = storing.put(run.state, from, "chatbot-file", options)
+  if not key then
+    return nil, refused
+  elseif not inventory.is_unchanged(disk, entry) then
+    return nil, file_error(job.name,
+      "it changed while it was uploaded; the next run takes it")
+  end
+  run.ledger:stored(entry, key)
+  return key
+end
+
+local function succeeded(run, job, file)
+  run.summary:add(job.list, {
+    name = job.name,
+    reason = job.reason,
+    id = file.id,
+  })
+  for _, old in ipairs(job.old) do
+    run.replaced[#run.replaced + 1] = { name = job.name, file = old, by = file }
+  end
+end
+
+local function failed(run, job, err)
+  run.summary:add("failed", {
+    name = job.name,
+    reason = tostring(err),
+    error = err,
+  })
+  run.hopeless = run.hopeless or (err.kind == "authentication" and err or nil)
+end
+
+local function conclude(run, job, file, err)
+  job.ended = true
+  -- Taken for what it is not, it would be uploaded again by every run.
+  if file and file.filename ~= job.name then
+    err = file_error(job.name, "the service registered it under another name, "
+      .. tostring(file.filename) .. " (id " .. tostring(file.id) .. ")")
+    file = nil
+  end
+  if file then
+    succeeded(run, job, file)
+  else
+    failed(run, job, err)
+  end
+end
+
+local function register(run, batch, told)
+  local keys = {}
+  for i, item in ipairs(batch) do
+    keys[i] = item.key
+  end
+  run.ledger:used(keys)
+  upload_all.register(run, batch, told)
+end
+
+-- An earlier run's object is believed only as far as the service confirms it.
+local function is_whole(file, job)
+  return type(file.size) ~= "number" or file.size == job.entry.size
+end
+
+-- Registers what an earlier run stored; what does not work out is uploaded.
+local function register_known(run, jobs)
+  local batch, rest = {}, {}
+  for _, job in ipairs(jobs) do
+    local list = job.key and batch or rest
+    list[#list + 1] = job.key and { job = job, key = job.key } or job
+  end
+  for first = 1, #batch, crew.BATCH do
+    local some = {}
+    for i = first, math.min(first + crew.BATCH - 1, #batch) do
+      some[#some + 1] = batch[i]
+    end
+    register(run, some, function(job, file, err)
+      if file and not is_whole(file, job) then
+        run.replaced[#run.replaced + 1] = { name = job.name, file = file }
+        rest[#rest + 1] = job
+      elseif not file and OF_THE_KEY[err.kind] then
+        rest[#rest + 1] = job
+      else
+        job.list = "registered"
+        conclude(run, job, file, err)
+      end
+    end)
+  end
+  return rest
+end
+
+local function upload_jobs(run, jobs)
+  local index, bytes = 0, 0
+  for _, job in ipairs(jobs) do
+    bytes = bytes + job.size
+  end
+  local transfer = upload_all.transfer_options(run.options)
+  local cancelled = crew.run(run.state.hub, {
+    concurrency = run.concurrency,
+    total = #jobs,
+    bytes_total = bytes,
+    on_progress = run.options.on_progress,
+    next = function()
+      index = index + 1
+      return not run.hopeless and jobs[index] or nil
+    end,
+    store = function(job, on_bytes)
+      return store(run, job,
+        options_of.merged(transfer, { on_progress = on_bytes }))
+    end,
+    register = function(self, batch)
+      register(run, batch, function(...)
+        self:conclude(...)
+      end)
+    end,
+    concluded = function(job, file, err)
+      conclude(run, job, file, err)
+    end,
+  })
+  for _, job in ipairs(jobs) do
+    if not job.ended then
+      conclude(run, job, nil, run.hopeless or cancelled)
+    end
+  end
+  run.summary.cancelled = cancelled ~= nil
+end
+
+-- An old version goes only once the new one is processed: until then nothing
+-- else can be found.
+local function outdated(run)
+  local waited_for, index_of = {}, {}
+  for _, item in ipairs(run.replaced) do
+    local by = item.by
+    if by and not index_of[by.id] then
+      waited_for[#waited_for + 1] = by
+      index_of[by.id] = #waited_for
+    end
+  end
+  local failures = clearing.processed(run.state, run.kb_id, waited_for,
+    run.quiet, run.options.processing_timeout)
+  local list = {}
+  for _, item in ipairs(run.replaced) do
+    local err = item.by and failures[index_of[item.by.id]]
+    if err then
+      run.summary:add(err.kind == "timeout" and "kept" or "failed", {
+        name = item.name,
+        id = item.file.id,
+        reason = "the older version stays: " .. tostring(err),
+      })
+    else
+      list[#list + 1] = { name = item.name, file = item.file,
+        reason = "replaced" }
+    end
+  end
+  return list
+end
+
+local function delete_all(run, list)
+  local targets = {}
+  for i, action in ipairs(list) do
+    targets[i] = action.file
+  end
+  local failures = clearing.delete_all(run.state, run.kb_id, targets,
+    run.quiet, run.concurrency)
+  for i, action in ipairs(list) do
+    local err = failures[i]
+    run.summary:add(err and "failed" or "deleted", {
+      name = action.name,
+      id = action.file.id,
+      reason = err and tostring(err) or action.reason,
+      error = err,
+    })
+  end
+end
+
+-- Why the service could not process files, one request each.
+local function tell_failed(run, list)
+  local row = call.rows["knowledge_bases.files.latest_failed_reason"]
+  local reasons = gather.map(run.state.hub, list, function(action)
+    return call.run(run.state, row, { run.kb_id, action.file.id }, nil,
+      run.quiet)
+  end, run.concurrency)
+  for i, action in ipairs(list) do
+    local text = type(reasons[i]) == "table" and reasons[i].errorMessage
+    run.summary:add("failed", {
+      name = action.name,
+      id = action.file.id,
+      reason = type(text) == "string" and text or action.reason,
+    })
+  end
+end
+
+local function by_action(actions)
+  local lists = { keep = {}, delete = {}, failed = {}, upload = {} }
+  for _, action in ipairs(actions) do
+    local list = lists[action.action] or lists.upload
+    list[#list + 1] = action
+  end
+  return lists
+end
+
+-- What would happen, in the words of what did.
+local function foretell(run, lists)
+  for _, action in ipairs(lists.upload) do
+    local job = job_of(run, action)
+    run.summary:add(job.key and "registered" or job.list,
+      { name = action.name, reason = action.reason })
+    for _, old in ipairs(action.old) do
+      run.summary:add("deleted",
+        { name = action.name, id = old.id, reason = "replaced" })
+    end
+  end
+  for _, action in ipairs(lists.delete) do
+    run.summary:add("deleted",
+      { name = action.name, id = action.file.id, reason = action.reason })
+  end
+end
+
+local function carry_out(run, lists)
+  local jobs = {}
+  for i, action in ipairs(lists.upload) do
+    jobs[i] = job_of(run, action)
+  end
+  upload_jobs(run, register_known(run, jobs))
+  if run.summary.cancelled or run.hopeless then
+    return
+  end
+  delete_all(run, lists.delete)
+  delete_all(run, outdated(run))
+  run.ledger:tidy()
+  if run.ledger.problem then
+    run.summary:add("skipped",
+      { name = "the journal", reason = run.ledger.problem })
+  end
+end
+
+local function new_run(state, kb_id, path, options, params)
+  return {
+    state = state,
+    kb_id = kb_id,
+    options = options,
+    params = params,
+    quiet = upload_all.quiet_options(options),
+    concurrency = options.concurrency or upload_all.CONCURRENCY,
+    shard = options.shard and plan.shard(options.shard),
+    ledger = ledger.open(options.cache or path .. "/" .. folder.OWN, kb_id),
+    summary = summary.new(options.dry_run or false),
+    unreadable = {}, -- name → true
+    replaced = {}, -- { name, file, by }: goes once `by` is processed
+  }
+end
+
+--- Makes a knowledge base hold what a folder holds (operations
+-- knowledge_bases.files.list, uploads.presign, knowledge_bases.files.create,
+-- .delete, .latest_failed_reason). New and changed files are uploaded, and the
+-- older versions deleted once the new ones are processed. Killed at any moment
+-- it is simply run again.
+-- A file of the same name that sync did not make is kept where its size is the
+-- same, else the new one is put beside it; it is deleted only by delete="all".
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam string path of the folder; links are followed, but not in circles
+-- @tparam table|nil given delete (true: what sync uploaded and the folder has
+--   no more; "all": whatever the folder doesn't have), dry_run (tells what
+--   would happen), shard ("2/8": the second of eight parts, by name),
+--   retry_failed (uploads what failed on the service again), hidden (names
+--   that begin with a dot, too), concurrency (8), on_progress({ done, failed,
+--   total, bytes_sent, bytes_total } of the uploads; false ends it), parser,
+--   labels, rawUserDefineMetadata (of what is uploaded), cache (the folder of
+--   the journal; ".maiagent" in the folder), processing_timeout (seconds that
+--   replaced files wait for the new ones; 600), max_speed (bytes/s), timeout,
+--   max_retries, headers
+-- @treturn table|nil summary: the lists uploaded, replaced, registered (stored
+--   by an earlier run), deleted, kept, failed, skipped of { name, reason, id };
+--   counts of each; dry_run, cancelled; tostring gives one line
+-- @treturn table|nil error where the folder or the list cannot be read
+local function sync(state, kb_id, path, given)
+  local options = options_of.sync(given)
+  local params = check(state, kb_id, path, options)
+  local found, problem = folder.walk(disk, path, options)
+  if not found then
+    return nil, errors.new({ kind = "file", message = problem })
+  end
+  local run = new_run(state, kb_id, path, options, params)
+  local listed, err = inventory.remote(state, kb_id, run.quiet)
+  if not listed then
+    return nil, err
+  end
+  local remotes = plan.by_name(listed)
+  local entries = hashed(run, local_files(run, found), remotes)
+  local lists = by_action(plan.compare(entries, remotes, run.unreadable, {
+    delete = options.delete,
+    retry_failed = options.retry_failed,
+    shard = run.shard,
+  }))
+  for _, action in ipairs(lists.keep) do
+    run.summary:add("kept",
+      { name = action.name, id = action.file.id, reason = action.reason })
+  end
+  tell_failed(run, lists.failed)
+  if options.dry_run then
+    foretell(run, lists)
+  else
+    carry_out(run, lists)
+  end
+  return run.summary:close()
+end
+
+return { sync = sync }

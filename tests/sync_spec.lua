@@ -1,0 +1,519 @@
+-- A folder and a knowledge base of the stand-in.
+
+local child = require("tests.support.child")
+local disk = require("maiagent.disk")
+local errors = require("maiagent.errors")
+local journal = require("maiagent.journal")
+local service = require("tests.support.service")
+
+local STORAGE = "/maiagent%-media/$"
+local FILES = "/knowledge%-bases/[^/]+/files/$"
+
+describe("knowledge_bases:sync", function()
+  local server, client, kb, folder
+
+  before_each(function()
+    server = service.start({ processing_time = 0.05 })
+    client = service.client(server)
+    kb = assert(client.knowledge_bases:create({ name = "Manuals",
+      embeddingModel = client.embedding_models:list()[1].id,
+      rerankerModel = client.reranker_models:list()[1].id })).id
+    folder = child.folder()
+  end)
+
+  after_each(function()
+    child.remove(folder)
+    service.check()
+  end)
+
+  local function write(name, content)
+    local path = folder .. "/" .. name
+    os.execute("mkdir -p " .. child.quoted(path:match("^(.*)/")))
+    local file = assert(io.open(path, "wb"))
+    file:write(content)
+    file:close()
+  end
+
+  local function shell(commands)
+    local code, output = child.run(folder, commands)
+    assert.equal(0, code, output)
+  end
+
+  local function sync(options)
+    return assert(client.knowledge_bases:sync(kb, folder, options))
+  end
+
+  -- The lists that are not empty, by the names in them.
+  local function names_of(summary)
+    local result = {}
+    for list, count in pairs(summary.counts) do
+      assert.equal(count, #summary[list])
+      for i, item in ipairs(summary[list]) do
+        result[list] = result[list] or {}
+        result[list][i] = item.name
+      end
+    end
+    return result
+  end
+
+  local function remote()
+    local files = {}
+    for file in client.knowledge_bases.files:each(kb, { pageSize = 100 }) do
+      assert.is_nil(files[file.filename], file.filename .. " is there twice")
+      files[file.filename] = file
+    end
+    return files
+  end
+
+  local function content_of(file)
+    local key = file.file:match("^%a+://[^/]+/(.*)$")
+    return server.state.objects[key].content
+  end
+
+  -- As many files on the service as `expected` has, of these contents.
+  local function assert_holds(expected)
+    local found = {}
+    for name, file in pairs(remote()) do
+      found[name] = content_of(file)
+    end
+    assert.same(expected, found)
+  end
+
+  local function uploads()
+    local count = 0
+    for _, request in ipairs(server:log()) do
+      if request.method == "POST" and request.path:find(STORAGE) then
+        count = count + 1
+      end
+    end
+    return count
+  end
+
+  local function wait_until_done()
+    for file in client.knowledge_bases.files:each(kb, { pageSize = 100 }) do
+      client.knowledge_bases.files:wait(kb, file.id, { interval = 0.01 })
+    end
+  end
+
+  it("uploads what is new, and then finds nothing to do", function()
+    local tree = { ["常見問題.txt"] = "一", ["說明/手冊.md"] = "二",
+      ["說明/價目.csv"] = "三", empty = "", ["a/b/c/deep.txt"] = "deep" }
+    local names = {}
+    for name, content in pairs(tree) do
+      write(name, content)
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    local summary = sync()
+    assert.same({ uploaded = names }, names_of(summary))
+    assert.equal("5 uploaded, 0 replaced, 0 registered, 0 deleted, 0 kept, "
+      .. "0 failed, 0 skipped", tostring(summary))
+    assert.is_string(summary.uploaded[1].id)
+    assert_holds(tree)
+    assert.same({ kept = names }, names_of(sync()))
+    assert.equal(5, uploads())
+    shell('test "$(ls -A)" = "$(ls)"') -- the journal is gone
+  end)
+
+  it("keeps the hash beside the metadata of the user", function()
+    write("a.txt", "abc")
+    local label = assert(client.knowledge_bases.labels:create(kb,
+      { name = "manual" }))
+    sync({ labels = { { id = label.id } },
+      rawUserDefineMetadata = { team = "x" } })
+    local file = remote()["a.txt"]
+    assert.same({ team = "x", maiagent_sha256 = "ba7816bf8f01cfea414140de5d"
+      .. "ae2223b00361a396177a9cb410ff61f20015ad" },
+      file.rawUserDefineMetadata)
+    assert.equal("manual", file.labels[1].name)
+  end)
+
+  it("replaces what changed, and leaves what belongs to it", function()
+    write("a.txt", "one")
+    write("b.txt", "same")
+    local label = assert(client.knowledge_bases.labels:create(kb,
+      { name = "manual" }))
+    sync({ labels = { { id = label.id } },
+      rawUserDefineMetadata = { team = "x" } })
+    local before = remote()["a.txt"]
+    write("a.txt", "two")
+    local summary = sync()
+    assert.same({ replaced = { "a.txt" }, kept = { "b.txt" },
+      deleted = { "a.txt" } }, names_of(summary))
+    assert.equal(before.id, summary.deleted[1].id)
+    assert_holds({ ["a.txt"] = "two", ["b.txt"] = "same" })
+    local after = remote()["a.txt"]
+    assert.equal("x", after.rawUserDefineMetadata.team)
+    assert.equal("manual", after.labels[1].name)
+    assert.not_equal(before.rawUserDefineMetadata.maiagent_sha256,
+      after.rawUserDefineMetadata.maiagent_sha256)
+  end)
+
+  it("registers the new version before the old one goes", function()
+    write("a.txt", "one")
+    sync()
+    write("a.txt", "two")
+    local posted, deleted
+    sync()
+    for place, request in ipairs(server:log()) do
+      if request.method == "POST" and request.path:find(FILES) then
+        posted = place
+      elseif request.method == "DELETE" then
+        deleted = place
+      end
+    end
+    assert.is_true(posted < deleted)
+  end)
+
+  it("keeps the old version while the new one is not processed", function()
+    write("a.txt", "one")
+    sync()
+    wait_until_done()
+    server.state.options.processing_time = 3600
+    write("a.txt", "two")
+    local summary = sync({ processing_timeout = 0 })
+    assert.same({ replaced = { "a.txt" }, kept = { "a.txt" } },
+      names_of(summary))
+    assert.matches("older version stays", summary.kept[1].reason)
+    server.state.options.processing_time = 0.01
+    wait_until_done()
+    assert.same({ kept = { "a.txt" }, deleted = { "a.txt" } },
+      names_of(sync()))
+    assert_holds({ ["a.txt"] = "two" })
+  end)
+
+  it("keeps the old version where the new one fails", function()
+    write("fail.txt", "one")
+    server.state.options.processing_time = 3600
+    sync()
+    local list = client.knowledge_bases.files:all(kb)
+    write("fail.txt", "two")
+    server.state.options.processing_time = 0.01
+    local summary = sync()
+    assert.equal(1, summary.counts.failed)
+    assert.equal(list[1].id, summary.failed[1].id)
+    assert.matches("could not be parsed", summary.failed[1].reason)
+    assert.equal(2, #client.knowledge_bases.files:all(kb))
+  end)
+
+  it("tells what failed on the service, and retries it if asked", function()
+    write("fail.txt", "one")
+    sync()
+    wait_until_done()
+    local first = remote()["fail.txt"].id
+    local summary = sync()
+    assert.same({ failed = { "fail.txt" } }, names_of(summary))
+    assert.equal(first, summary.failed[1].id)
+    assert.matches("could not be parsed: fail.txt", summary.failed[1].reason)
+    summary = sync({ retry_failed = true, processing_timeout = 0 })
+    assert.same({ "fail.txt" }, names_of(summary).replaced)
+    assert.not_equal(first, summary.replaced[1].id)
+  end)
+
+  it("deletes what is gone only if told so, and only its own", function()
+    write("a.txt", "a")
+    write("b.txt", "b")
+    sync()
+    assert(client.knowledge_bases.files:upload(kb,
+      { content = "c", filename = "c.txt" }))
+    wait_until_done()
+    os.remove(folder .. "/a.txt")
+    assert.same({ kept = { "a.txt", "b.txt", "c.txt" } }, names_of(sync()))
+    assert.same({ kept = { "b.txt", "c.txt" }, deleted = { "a.txt" } },
+      names_of(sync({ delete = true })))
+    assert.same({ kept = { "b.txt" }, deleted = { "c.txt" } },
+      names_of(sync({ delete = "all" })))
+    assert_holds({ ["b.txt"] = "b" })
+  end)
+
+  it("waits where the service is busy with what is to be deleted", function()
+    write("a.txt", "a")
+    sync()
+    os.remove(folder .. "/a.txt")
+    server:fault({ kind = "status", status = 409, method = "DELETE",
+      json = { detail = "file is being processed, cannot delete" } })
+    assert.same({ deleted = { "a.txt" } }, names_of(sync({ delete = true })))
+    assert_holds({})
+  end)
+
+  it("does not touch what it did not make", function()
+    for name, content in pairs({ same = "12", other = "123" }) do
+      assert(client.knowledge_bases.files:upload(kb,
+        { content = content, filename = name }))
+    end
+    write("same", "ab")
+    write("other", "ab")
+    local summary = sync({ delete = true })
+    assert.same({ uploaded = { "other" }, kept = { "other", "same" } },
+      names_of(summary))
+    assert.matches("its content is not known", summary.kept[2].reason)
+    assert.equal(3, #client.knowledge_bases.files:all(kb))
+    wait_until_done()
+    summary = sync({ delete = "all" })
+    assert.same({ "other" }, names_of(summary).deleted)
+    assert_holds({ same = "12", other = "ab" })
+  end)
+
+  it("removes duplicates of its own", function()
+    write("a.txt", "a")
+    sync()
+    local file = remote()["a.txt"]
+    assert(client.knowledge_bases.files:create(kb, { files = { {
+      file = file.file:match("^%a+://[^/]+/(.*)$"), filename = "a.txt",
+      rawUserDefineMetadata = file.rawUserDefineMetadata } } }))
+    wait_until_done()
+    local summary = sync()
+    assert.same({ kept = { "a.txt" }, deleted = { "a.txt" } },
+      names_of(summary))
+    assert.equal(file.id, summary.kept[1].id)
+    assert.equal(file.id, remote()["a.txt"].id)
+  end)
+
+  it("tells a plan and changes nothing", function()
+    write("new", "1")
+    write("changed", "1")
+    write("gone", "1")
+    os.remove(folder .. "/new")
+    sync()
+    write("new", "1")
+    write("changed", "2")
+    os.remove(folder .. "/gone")
+    wait_until_done()
+    local before = #server:log()
+    local summary = sync({ dry_run = true, delete = true })
+    assert.is_true(summary.dry_run)
+    assert.same({ uploaded = { "new" }, replaced = { "changed" },
+      deleted = { "changed", "gone" } }, names_of(summary))
+    assert.matches("^would be: 1 uploaded, 1 replaced, ", tostring(summary))
+    for place = before + 1, #server:log() do
+      assert.equal("GET", server:log()[place].method)
+    end
+  end)
+
+  it("splits the work by name", function()
+    local all = {}
+    for i = 1, 40 do
+      all[i] = ("file-%02d"):format(i)
+      write(all[i], tostring(i))
+    end
+    local uploaded = {}
+    for index = 1, 3 do
+      local summary = sync({ shard = index .. "/3", delete = true })
+      assert.equal(0, summary.counts.deleted)
+      for _, item in ipairs(summary.uploaded) do
+        uploaded[#uploaded + 1] = item.name
+      end
+      assert.is_true(#summary.uploaded > 0)
+    end
+    table.sort(uploaded)
+    assert.same(all, uploaded)
+    assert.equal(40, sync().counts.kept)
+  end)
+
+  it("says what happened to each kind of file", function()
+    write("good.txt", "1")
+    write(".hidden", "1")
+    write("dir/x", "1")
+    write(("n"):rep(200) .. "/" .. ("m"):rep(60), "1")
+    write("bad\255name", "1")
+    shell("ln -s nowhere dangling && mkfifo pipe && ln -s .. dir/up "
+      .. "&& ln -s dir other")
+    local summary = sync()
+    local names = names_of(summary)
+    assert.same({ "dir/x", "good.txt", "other/x" }, names.uploaded)
+    assert.same({ ".hidden", "dir/up", "other/up", "pipe" }, names.skipped)
+    assert.same({ "bad\255name", "dangling",
+      ("n"):rep(200) .. "/" .. ("m"):rep(60) }, names.failed)
+    assert.matches("not valid UTF%-8", summary.failed[1].reason)
+    assert.matches("leads nowhere", summary.failed[2].reason)
+    assert.matches("255 characters", summary.failed[3].reason)
+    assert.same({ ".hidden" },
+      names_of(sync({ hidden = true })).uploaded)
+  end)
+
+  it("does not take for gone what cannot be read", function()
+    write("a.txt", "1")
+    sync()
+    shell("rm a.txt && ln -s nowhere a.txt")
+    local summary = sync({ delete = "all" })
+    assert.same({ failed = { "a.txt" }, kept = { "a.txt" } },
+      names_of(summary))
+    assert_holds({ ["a.txt"] = "1" })
+  end)
+
+  it("never registers a file with another one's hash", function()
+    write("a.txt", "one")
+    server:fault({ kind = "delay", seconds = 0.05, path = STORAGE })
+    local summary
+    client:go(function()
+      summary = sync()
+    end)
+    while client:step() do
+      server:step(0.01, client)
+      if uploads() == 1 and not summary then
+        write("a.txt", "two")
+      end
+    end
+    assert.same({ failed = { "a.txt" } }, names_of(summary))
+    assert.matches("changed while it was uploaded", summary.failed[1].reason)
+    assert_holds({})
+    assert.same({ uploaded = { "a.txt" } }, names_of(sync()))
+    assert_holds({ ["a.txt"] = "two" })
+  end)
+
+  -- As a run that was killed leaves them: stored, not registered.
+  local function store(name, content)
+    write(name, content)
+    local key = assert(client.uploads:put(folder .. "/" .. name,
+      "chatbot-file"))
+    local entry = { name = name, size = #content, hash = disk.sha256(content) }
+    shell("mkdir -p .maiagent")
+    local file = assert(io.open(folder .. "/.maiagent/uploads.journal", "ab"))
+    file:write(journal.stored(kb, entry, key, os.time()))
+    file:close()
+    return key
+  end
+
+  it("registers what an earlier run had stored", function()
+    store("a.txt", "a")
+    store("b.txt", "b")
+    write("b.txt", "changed")
+    write("c.txt", "c")
+    for _, dry_run in ipairs({ true, false }) do
+      assert.same({ registered = { "a.txt" }, uploaded = { "b.txt", "c.txt" } },
+        names_of(sync({ dry_run = dry_run })))
+    end
+    assert.equal(4, uploads())
+    assert_holds({ ["a.txt"] = "a", ["b.txt"] = "changed", ["c.txt"] = "c" })
+    shell("rm -r .maiagent")
+  end)
+
+  it("uploads again where a stored object is of no use", function()
+    local key = store("a.txt", "abc")
+    store("b.txt", "b")
+    server:fault({ kind = "status", status = 400, path = FILES, times = 2,
+      method = "POST", json = { files = { "No." } } })
+    assert.same({ uploaded = { "a.txt" }, registered = { "b.txt" } },
+      names_of(sync()))
+    assert_holds({ ["a.txt"] = "abc", ["b.txt"] = "b" })
+    assert.not_equal(key, remote()["a.txt"].file:match("^%a+://[^/]+/(.*)$"))
+    shell("test ! -e .maiagent")
+  end)
+
+  it("does not trust its journal", function()
+    write("a.txt", "abc")
+    shell("mkdir .maiagent && printf '1\\tstored\\t" .. kb .. "\\tba7816bf8f01"
+      .. "cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\\t3\\t"
+      .. os.time() .. "\\tmedia/chatbots/chatbot-file/none.txt\\ta.txt\\n"
+      .. "garbage' >.maiagent/uploads.journal")
+    local summary = sync()
+    assert.same({ "a.txt" }, names_of(summary).uploaded)
+    assert_holds({ ["a.txt"] = "abc" })
+    shell("test ! -e .maiagent")
+  end)
+
+  it("goes without a journal where none can be written", function()
+    write("a.txt", "abc")
+    local summary = sync({ cache = folder .. "/a.txt/cache" })
+    assert.same({ "a.txt" }, names_of(summary).uploaded)
+    assert.same({ "the journal" }, names_of(summary).skipped)
+  end)
+
+  it("goes on where some fail, and finishes the next time", function()
+    for i = 1, 5 do
+      write(i .. ".txt", tostring(i))
+    end
+    server:fault({ kind = "status", status = 403, path = STORAGE, times = 2,
+      body = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>" })
+    local summary = sync()
+    assert.equal(2, summary.counts.failed)
+    assert.equal(3, summary.counts.uploaded)
+    assert.is_true(errors.is(summary.failed[1].error))
+    assert.equal(2, sync().counts.uploaded)
+  end)
+
+  it("is ended by on_progress", function()
+    for i = 1, 30 do
+      write(i .. ".txt", tostring(i))
+    end
+    local summary = sync({ concurrency = 1, on_progress = function(progress)
+      assert.equal(30, progress.total)
+      return false
+    end })
+    assert.is_true(summary.cancelled)
+    assert.is_true(summary.counts.failed > 0)
+    local again = sync()
+    assert.equal(30, again.counts.kept + again.counts.uploaded
+      + again.counts.registered)
+    assert.equal(30, sync().counts.kept)
+  end)
+
+  it("finds every file although the list grows meanwhile", function()
+    for i = 1, 150 do
+      write(("%03d"):format(i), tostring(i))
+    end
+    sync()
+    local added = 0
+    local busy = service.client(server, { wait = function(...)
+      server.wait(...)
+    end, on_event = function(event)
+      if event.type == "response" and event.operation
+        == "knowledge_bases.files.list" and added < 2 then
+        added = added + 1
+        local list = server.state.children["knowledge-bases"][1].children.files
+        local copy = {}
+        for name, value in pairs(list[1]) do
+          copy[name] = value
+        end
+        copy.id = "added-" .. added
+        copy.filename = copy.id
+        table.insert(list, 1, copy)
+      end
+    end })
+    local summary = assert(busy.knowledge_bases:sync(kb, folder))
+    assert.equal(0, summary.counts.uploaded)
+    assert.is_true(summary.counts.kept >= 150)
+  end)
+
+  it("returns what is wrong with the folder or the service", function()
+    write("file", "")
+    for path, expected in pairs({
+      [folder .. "/none"] = "No such file",
+      [folder .. "/file"] = "not a folder",
+    }) do
+      local summary, err = client.knowledge_bases:sync(kb, path)
+      assert.is_nil(summary)
+      assert.equal("file", err.kind)
+      assert.matches(expected, err.message)
+    end
+    local summary, err = client.knowledge_bases:sync(
+      "00000000-0000-4000-8000-000000000000", folder)
+    assert.is_nil(summary)
+    assert.equal("not_found", err.kind)
+  end)
+
+  it("tells misuse before anything is sent", function()
+    local before = #server:log()
+    local rows = {
+      { "folder must be a path, got nil", kb, nil },
+      { "folder must be a path, got table", kb, {} },
+      { "folder must be a path, got an empty", kb, "" },
+      { "shard must be 'INDEX/COUNT', such as '2/8'", kb, folder,
+        { shard = "9/8" } },
+      { "delete must be true or false or 'all'", kb, folder,
+        { delete = "everything" } },
+      { "unknown option 'dryrun' (did you mean 'dry_run'?)", kb, folder,
+        { dryrun = true } },
+      { "expected, got nil", nil, folder },
+    }
+    for _, row in ipairs(rows) do
+      local ok, problem = pcall(function()
+        client.knowledge_bases:sync(row[2], row[3], row[4])
+      end)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(problem):find(row[1], 1, true), problem)
+      assert.matches("sync_spec.lua:%d+: ", problem)
+    end
+    assert.equal(before, #server:log())
+  end)
+end)
