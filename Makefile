@@ -41,7 +41,7 @@ else
 LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
-.PHONY: all deps demo test test-all lint layers sanitize torture judge \
+.PHONY: all spec-modules deps demo test test-all lint layers sanitize torture judge \
   install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
@@ -69,12 +69,16 @@ $(BUILD)/object/%.o: src/%.c
 	@echo '  compile $<'
 	@$(COMPILE) $(CJSON_CFLAGS) $(CURL_CFLAGS) -c -o $@ $<
 
-# Only the specs need it.
-$(BUILD)/fork.so: tests/support/fork.c
+# Only the specs need these.
+SPEC_MODULES = $(BUILD)/fork.so $(BUILD)/slow_dns.so
+
+$(SPEC_MODULES): $(BUILD)/%.so: tests/support/%.c
 	@mkdir -p $(@D)
 	@echo '  compile and link $<'
-	@$(COMPILE) -c -o $(BUILD)/fork.o $<
-	@$(LINK) -o $@ $(BUILD)/fork.o
+	@$(COMPILE) -c -o $(BUILD)/$*.o $<
+	@$(LINK) -o $@ $(BUILD)/$*.o -ldl
+
+spec-modules: $(SPEC_MODULES)
 
 -include $(wildcard $(BUILD)/object/*.d)
 
@@ -89,7 +93,7 @@ demo: ## build, then run examples/quickstart.lua (needs no key)
 
 test: ## build and run the specs (SPECS=…) on LUA_VERSION
 	@tests/support/deps.sh $(LUA_VERSION) test
-	@$(MAKE) --no-print-directory all $(BUILD)/fork.so
+	@$(MAKE) --no-print-directory all spec-modules
 	@tests/support/specs.sh $(LUA) $(BUILD) $(SPECS)
 
 test-all: ## test on 5.1, 5.2, 5.3, 5.4 and LuaJIT, one after the other
@@ -116,7 +120,7 @@ ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:$\
 
 sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 	@tests/support/deps.sh 5.4 test
-	@$(MAKE) --no-print-directory all build/sanitize/fork.so LUA_VERSION=5.4 \
+	@$(MAKE) --no-print-directory all spec-modules LUA_VERSION=5.4 \
 	  CC=gcc BUILD=build/sanitize CFLAGS="-g -O1 -fno-omit-frame-pointer $(SANITIZE)"
 	@$(ASAN) PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  tests/support/specs.sh lua5.4 build/sanitize $(SPECS)

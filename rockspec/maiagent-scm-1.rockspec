@@ -138,5 +138,6 @@ build = {
     ["maiagent.upload"] = "lua/maiagent/upload.lua",
     ["maiagent.upload_all"] = "lua/maiagent/upload_all.lua",
     ["maiagent.wait"] = "lua/maiagent/wait.lua",
+    ["maiagent.warm_up"] = "lua/maiagent/warm_up.lua",
   },
 }

@@ -9,6 +9,7 @@ local options_of = require("maiagent.options")
 local resources = require("maiagent.resources")
 local retry = require("maiagent.retry")
 local wait = require("maiagent.wait")
+local warm_up = require("maiagent.warm_up")
 
 -- The key of a client's state; a table of our own, so no field is in its way.
 local STATE = {}
@@ -177,6 +178,15 @@ end
 function methods:step(options)
   local state = state_of(self, "step")
   return wait.step(state.hub, options_of.step(options).max_ms)
+end
+
+--- Does what the first call would spend some ten milliseconds of a frame on:
+-- loads libcurl, reads the CA certificates, connects to the host of base_url.
+-- For a game's loading screen; sends neither the key nor any of your headers.
+-- @treturn boolean|nil true when the host answered, whatever it did
+-- @treturn table|nil error
+function methods:warm_up()
+  return warm_up.run(state_of(self, "warm_up"))
 end
 
 -- What stands outside the list would never run.

@@ -60,6 +60,22 @@ function child.command(environment, script, arguments)
   return table.concat(words, " ")
 end
 
+--- What LD_PRELOAD has to be for a program that one of our modules is to be
+-- loaded into before all others, beside what this one was started with.
+-- @tparam string module as for require
+-- @treturn string
+function child.preload(module)
+  for template in package.cpath:gmatch("[^;]+") do
+    local path = template:gsub("%?", module)
+    local file = io.open(path)
+    if file then
+      file:close()
+      return (os.getenv("LD_PRELOAD") or "") .. " " .. path
+    end
+  end
+  error(module .. " is not in package.cpath")
+end
+
 --- Runs shell commands in a folder and waits for them.
 -- @tparam string folder
 -- @tparam string commands

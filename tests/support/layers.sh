@@ -55,7 +55,7 @@ options wait
 gather
 send
 call
-listing storing
+listing storing warm_up
 attachments fetch files processing
 crew
 upload_all
