@@ -366,13 +366,6 @@ local function call(name, given)
   return checked(name, given, CALL)
 end
 
---- Checks the options of client:step.
--- @tparam table|nil given
--- @treturn table the options
-local function step(given)
-  return checked("client:step", given, STEP)
-end
-
 --- Checks the options of a download.
 -- @tparam string name of the operation, for messages
 -- @tparam table|nil given
@@ -386,6 +379,11 @@ end
 -- @treturn table the options
 local function map(given)
   return checked("client:map", given, MAP)
+end
+
+--- The same for client:step.
+local function step(given)
+  return checked("client:step", given, STEP)
 end
 
 --- Checks the options of an upload.
