@@ -1,6 +1,7 @@
 --- Functions side by side, and the wait for all of them.
 
 local errors = require("maiagent.errors")
+local host = require("maiagent.host")
 local tasks = require("maiagent.tasks")
 local wait = require("maiagent.wait")
 
@@ -48,6 +49,25 @@ local function abandon(list, reason)
   end
 end
 
+-- Where the host has no coroutines.
+local function run_in_order(group, functions, ending)
+  for i, fn in ipairs(functions) do
+    if not group.failure then
+      ending(i)(pcall(fn))
+    end
+  end
+end
+
+local function run_together(group, functions, ending)
+  for i, fn in ipairs(functions) do
+    group.tasks[i] = tasks.new(group.hub, fn, ending(i))
+  end
+  wait.pause(group.hub, group, math.huge)
+  if not group.failure then
+    abandon(group.tasks, tasks.stopped(group.hub))
+  end
+end
+
 --- Runs functions side by side and waits for all of them. Where one raises,
 -- the others are cancelled and its error is raised.
 -- @tparam table hub
@@ -58,8 +78,8 @@ end
 local function gather(self, functions)
   local group = setmetatable({ hub = self, tasks = {} }, Group)
   local results, failures = {}, nil
-  for i, fn in ipairs(functions) do
-    group.tasks[i] = tasks.new(self, fn, function(ok, value, err)
+  local function ending(i)
+    return function(ok, value, err)
       if not ok then
         group.failure = group.failure or { value }
         cancel(group.tasks)
@@ -70,12 +90,11 @@ local function gather(self, functions)
       if ok then
         results[i] = value
       end
-    end)
+    end
   end
-  wait.pause(self, group, math.huge)
-  if not group.failure then
-    abandon(group.tasks, tasks.stopped(self))
-  end
+  local _, in_order = host.starter()
+  local run = in_order and run_in_order or run_together
+  run(group, functions, ending)
   if group.failure then
     error(group.failure[1], 0)
   end

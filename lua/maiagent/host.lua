@@ -14,9 +14,11 @@ local YIELDING = {
   timer = true,
   preread = true,
   ssl_cert = true,
-  ssl_session_fetch = true,
-  ssl_client_hello = true,
 }
+-- Here nginx itself must know how to go on after a yield, by a patch that comes
+-- with OpenResty: without it the handshake ends without a word.
+local YIELDING_IF_PATCHED =
+  { ssl_session_fetch = true, ssl_client_hello = true }
 local BLOCKING = { init = true, init_worker = true }
 
 --- Blocks in C until libcurl's descriptor is readable, the time is over or a
@@ -31,24 +33,57 @@ local function nginx_sleep(ngx)
   end
 end
 
-local function nginx_wait(ngx)
-  local phase = ngx.get_phase()
-  if BLOCKING[phase] then
-    return poll
-  end
-  if YIELDING[phase] then
-    return nginx_sleep(ngx)
-  end
-  errors.misuse("maiagent: cannot wait for an answer in nginx's phase '"
-    .. phase .. "'; start a timer with ngx.timer.at and call from there")
+-- OpenResty builds its Lua module, and its patches, into nginx.
+local function is_openresty(ngx)
+  local configure = ngx.config and ngx.config.nginx_configure
+  return configure and configure():find("/ngx_lua-", 1, true) ~= nil
 end
 
-local function host_wait(self)
-  local ngx = rawget(_G, "ngx")
-  if type(ngx) == "table" and ngx.get_phase and ngx.sleep then
-    return nginx_wait(ngx)
+local function refuse(phase)
+  local instead = "start a timer with ngx.timer.at and call from there"
+  if YIELDING_IF_PATCHED[phase] then
+    instead = "OpenResty's build can wait here, others can in "
+      .. "ssl_certificate_by_lua"
   end
-  return poll
+  errors.misuse("maiagent: cannot wait for an answer in nginx's phase '"
+    .. phase .. "'; " .. instead)
+end
+
+-- nginx's table, and whether the phase may yield; nil elsewhere.
+local function nginx()
+  local ngx = rawget(_G, "ngx")
+  if type(ngx) ~= "table" or not ngx.get_phase or not ngx.sleep then
+    return nil
+  end
+  local phase = ngx.get_phase()
+  local may_yield = YIELDING[phase]
+    or (YIELDING_IF_PATCHED[phase] and is_openresty(ngx))
+  if not may_yield and not BLOCKING[phase] then
+    refuse(phase)
+  end
+  return ngx, may_yield
+end
+
+local function host_wait()
+  local ngx, may_yield = nginx()
+  return may_yield and nginx_sleep(ngx) or poll
+end
+
+local function at_once(fn, ...)
+  fn(...)
+end
+
+--- What runs a function beside the caller here, where the host has its own
+-- way: coroutines of one request of nginx can't be resumed from another, and
+-- in init_worker there are none. Raises where nothing can wait.
+-- @treturn function|nil start(fn, ...); nil: tasks are coroutines of ours
+-- @treturn boolean|nil whether start returns only when fn has ended
+local function starter()
+  local ngx, may_yield = nginx()
+  if not ngx then
+    return nil
+  end
+  return may_yield and ngx.thread.spawn or at_once, not may_yield
 end
 
 --- How to wait here and now; raises where nothing can wait.
@@ -58,11 +93,11 @@ end
 local function waiter(self)
   local hook = self.hook
   if not hook then
-    return host_wait(self)
+    return host_wait()
   end
   return function(hub_, milliseconds)
     hook(hub_.client, milliseconds)
   end
 end
 
-return { poll = poll, waiter = waiter }
+return { poll = poll, starter = starter, waiter = waiter }

@@ -22,10 +22,8 @@ Task.__index = methods
 -- @tparam table hub
 -- @treturn table|nil
 local function running(self)
-  local task = self.current
-  if task and task.thread == coroutine.running() then
-    return task
-  end
+  local thread = coroutine.running() -- nil outside of any on 5.1
+  return thread and self.threads[thread]
 end
 
 --- Why nothing more may be begun here: the client is closed, or the running
@@ -97,13 +95,39 @@ end
 -- @tparam function on_end called with what coroutine.resume gave at the end
 -- @treturn table
 local function new(self, fn, on_end)
-  return setmetatable({
+  local task = setmetatable({
     hub = self,
     parent = running(self),
     thread = coroutine.create(fn),
     on_end = on_end,
     wake = 0,
   }, Task)
+  self.threads[task.thread] = task
+  return task
+end
+
+local function enter(self, task, fn, ...)
+  task.thread = coroutine.running()
+  if task.thread then
+    self.threads[task.thread] = task
+  end
+  return fn(...)
+end
+
+--- Runs a function as a task that the host resumes, not `drive`.
+-- @tparam table hub
+-- @tparam function start the host's: start(fn, ...)
+-- @tparam function fn called with the further arguments
+-- @tparam function on_end called with the task and what pcall gave at the end
+-- @treturn table
+local function begin(self, start, fn, on_end, ...)
+  local task = setmetatable({ hub = self, hosted = true }, Task)
+  start(function(...)
+    local ok, err = pcall(enter, self, task, fn, ...)
+    task.finished = true
+    on_end(task, ok, err)
+  end, ...)
+  return task
 end
 
 --- Makes a task's call in progress, and every later one, fail as cancelled: it
@@ -114,7 +138,11 @@ local function cancel(task)
     return
   end
   task.cancelled = true
-  if coroutine.status(task.thread) == "suspended" then
+  if task.hosted then
+    if task.exchange then
+      task.exchange:close()
+    end
+  elseif coroutine.status(task.thread) == "suspended" then
     resume(task.hub, task)
   end
 end
@@ -142,12 +170,13 @@ function methods:done()
 end
 
 function Task.__tostring(task)
-  local state = coroutine.status(task.thread) == "suspended" and "waiting"
-    or "running"
+  local state = "running"
   if task.finished then
     state = "done"
   elseif task.cancelled then
     state = "cancelled"
+  elseif not task.hosted and coroutine.status(task.thread) == "suspended" then
+    state = "waiting"
   end
   return "maiagent.task (" .. state .. ")"
 end
@@ -218,6 +247,7 @@ local function park(self, task, subject, deadline, wake)
 end
 
 return {
+  begin = begin,
   cancel = cancel,
   drive = drive,
   new = new,

@@ -30,6 +30,7 @@ local function hub(hook, open)
     open = open,
     tasks = {},
     failures = {}, -- of tasks: { what was raised }
+    threads = setmetatable({}, { __mode = "kv" }), -- coroutine → its task
     parked = setmetatable({}, { __mode = "k" }), -- task → WAITING or TOLD
     told = 0, -- how often a parked task became TOLD
     changes = 0,
@@ -111,7 +112,7 @@ local function adaptive_sleep(started)
   return math.max(SHORTEST_SLEEP, math.min(LONGEST_SLEEP, elapsed / 20))
 end
 
-local function block(self, subject, deadline)
+local function block(self, task, subject, deadline)
   local wait = host.waiter(self)
   local started = now()
   while true do
@@ -124,7 +125,7 @@ local function block(self, subject, deadline)
     if subject then
       done, wake = subject:done()
     end
-    if done or now() >= deadline or not open then
+    if done or now() >= deadline or not open or (task and task.cancelled) then
       return
     end
     local left =
@@ -145,8 +146,8 @@ end
 -- @tparam number deadline on the clock of core.now(); math.huge: none
 local function pause(self, subject, deadline)
   local task = tasks.running(self)
-  if not task then
-    return block(self, subject, deadline)
+  if not task or task.hosted then
+    return block(self, task, subject, deadline)
   end
   local done, wake = false, nil
   if subject then
@@ -177,11 +178,23 @@ local function expected(self, task, err)
     and err.kind == "cancelled"
 end
 
---- Runs a function as a task: up to its first wait now, then by `step`.
+-- The host tells what was raised, nginx in its log, where an error is a text.
+local function raise_unexpected(task, ok, err)
+  if not ok and not expected(task.hub, task, err) then
+    error(tostring(err), 0)
+  end
+end
+
+--- Runs a function as a task: up to its first wait now, then by `step`, or as
+-- the host resumes it.
 -- @tparam table hub
 -- @tparam function fn called with the further arguments
 -- @treturn table task
 local function go(self, fn, ...)
+  local start = host.starter()
+  if start then
+    return tasks.begin(self, start, fn, raise_unexpected, ...)
+  end
   local task
   task = tasks.new(self, fn, function(ok, err)
     if not ok and not expected(self, task, err) then

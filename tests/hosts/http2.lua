@@ -16,18 +16,12 @@ local HTTP = [[
   }
 ]]
 
-local CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt "
-  .. "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=maiagent-test "
-  .. "-addext subjectAltName=IP:127.0.0.1 -keyout %s/key.pem "
-  .. "-out %s/certificate.pem 2>/dev/null"
-
 describe("HTTP/2", function()
   local place, client
 
   setup(function()
     place = nginx.new()
-    local result = os.execute(CERTIFICATE:format(place.folder, place.folder))
-    assert(result == true or result == 0, "openssl failed")
+    nginx.certify(place)
     nginx.start(place, { http = HTTP })
     client = maiagent.new({
       api_key = "prefix.secret",

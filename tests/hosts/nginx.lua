@@ -1,6 +1,7 @@
 -- The library in a real nginx. Not among the specs that `make test` runs,
 -- since it needs nginx with its Lua module; .ci/run installs both.
 
+local maiagent = require("maiagent")
 local nginx = require("tests.support.nginx")
 local socket = require("socket")
 local testing = require("maiagent.testing")
@@ -13,49 +14,134 @@ local ENVIRONMENT = [[
 env MAIAGENT_API_KEY;
 env MAIAGENT_BASE_URL;]]
 
+-- Each phase writes what a call gave there into `seen`.
 local HTTP = [[
   lua_package_path "${path};;";
   lua_package_cpath "${cpath};;";
+  lua_shared_dict seen 1m;
   init_by_lua_block {
     maiagent = require "maiagent"
     client = maiagent.new{}
-    at_start = #assert(client.embedding_models:list())
+    function call(phase)
+      assert(phase == ngx.get_phase(), ngx.get_phase())
+      local ok, models, err = pcall(function()
+        return client.embedding_models:list()
+      end)
+      ngx.shared.seen:set(phase,
+        ok and (models and #models or tostring(err)) or tostring(models))
+    end
+    call "init"
+    function beside()
+      client:go(function()
+        ngx.shared.seen:set("gone", #assert(client.embedding_models:list()))
+      end)
+      local results, errors = client:map({ 1, 2 }, function()
+        return client.embedding_models:list()
+      end)
+      ngx.shared.seen:set("gathered", errors and "failed" or #results)
+    end
+    beside()
+  }
+  init_worker_by_lua_block { call "init_worker"; beside() }
+  upstream chosen {
+    server 127.0.0.1:1;
+    balancer_by_lua_block {
+      call "balancer"
+      require("ngx.balancer").set_current_peer("127.0.0.1", ${port})
+    }
   }
   server {
     listen 127.0.0.1:${port};
     location /ping { content_by_lua_block { ngx.say "pong" } }
-    location /init { content_by_lua_block { ngx.say(at_start) } }
-    location /list {
-      content_by_lua_block {
-        local models, err = client.embedding_models:list()
-        ngx.say(models and #models or tostring(err))
-      }
+    location /seen {
+      content_by_lua_block { ngx.say(ngx.shared.seen:get(ngx.var.arg_phase)) }
+    }
+    location /rewrite {
+      rewrite_by_lua_block { call "rewrite" }
+      content_by_lua_block { ngx.say "pong" }
     }
     location /access {
-      access_by_lua_block {
-        ngx.ctx.models = #assert(client.embedding_models:list())
-      }
-      content_by_lua_block { ngx.say(ngx.ctx.models) }
+      access_by_lua_block { call "access" }
+      content_by_lua_block { ngx.say "pong" }
     }
+    location /content { content_by_lua_block { call "content" } }
+    location /timer {
+      content_by_lua_block { ngx.timer.at(0, function() call "timer" end) }
+    }
+    location /log { return 204; log_by_lua_block { call "log" } }
+    location /header_filter {
+      return 204;
+      header_filter_by_lua_block { call "header_filter" }
+    }
+    location /body_filter {
+      content_by_lua_block { ngx.say "pong" }
+      body_filter_by_lua_block { call "body_filter" }
+    }
+    location /set {
+      set_by_lua_block $ignored { call "set" }
+      return 204;
+    }
+    location /balancer { proxy_pass http://chosen/ping; }
     location /gather {
       content_by_lua_block {
         local list = {}
         for i = 1, 5 do
-          list[i] = function() return client.embedding_models:list() end
+          list[i] = function()
+            ngx.sleep(0.01)
+            return client.embedding_models:list()
+          end
         end
         local results, errors = client:gather(list)
         ngx.say(errors and "failed" or #results)
       }
     }
-    location /log {
-      content_by_lua_block { ngx.say "answered" }
-      log_by_lua_block {
-        local _, message = pcall(function()
-          return client.embedding_models:list()
-        end)
-        ngx.log(ngx.ERR, message)
+    location /go {
+      content_by_lua_block {
+        client:go(function(from)
+          local models = assert(client.embedding_models:list())
+          local again = assert(client.embedding_models:list())
+          ngx.say(from, " ", #models + #again)
+        end, ngx.var.arg_from)
+        ngx.say "begun"
+        ngx.flush()
       }
     }
+    location /go_raises {
+      content_by_lua_block {
+        client:go(function()
+          assert(client.embedding_models:list())
+          error "the task failed"
+        end)
+        ngx.say "begun"
+      }
+    }
+    location /cancel {
+      content_by_lua_block {
+        local ended
+        local task = client:go(function()
+          ended = select(2, client.embedding_models:list())
+        end)
+        ngx.sleep(0.02)
+        task:cancel()
+        ngx.sleep(0.05)
+        ngx.say(task:done(), " ", tostring(task), " ", ended and ended.kind)
+      }
+    }
+    location /go_in_log {
+      return 204;
+      log_by_lua_block {
+        local _, message = pcall(client.go, client, function() end)
+        ngx.shared.seen:set("go", message)
+      }
+    }
+  }
+  server {
+    listen 127.0.0.1:${tls_port} ssl;
+    ssl_certificate ${folder}/certificate.pem;
+    ssl_certificate_key ${folder}/key.pem;
+    ssl_client_hello_by_lua_block { call "ssl_client_hello" }
+    ssl_certificate_by_lua_block { call "ssl_cert" }
+    location /ping { return 200 "pong"; }
   }
 ]]
 
@@ -77,6 +163,28 @@ local function get(port, path)
   return answer(open(port, path))
 end
 
+-- What a phase has seen; it may still be under way.
+local function seen(port, phase)
+  local deadline, body = socket.gettime() + 10
+  repeat
+    body = select(2, get(port, "/seen?phase=" .. phase))
+    socket.sleep(body == "nil" and 0.02 or 0)
+  until body ~= "nil" or socket.gettime() > deadline
+  return body
+end
+
+local function handshake(place)
+  local client = maiagent.new({
+    api_key = "prefix.secret",
+    base_url = "https://127.0.0.1:" .. place.tls_port,
+    ca_file = place.folder .. "/certificate.pem",
+    timeout = 10,
+  })
+  local body, err = client:request("GET", "/ping")
+  assert.equal("pong", body, tostring(err) .. nginx.read(place, "error.log"))
+  client:close()
+end
+
 describe("nginx", function()
   local server, place, port
 
@@ -85,6 +193,8 @@ describe("nginx", function()
     server:fault({ kind = "delay", seconds = 0.2, times = math.huge })
     place = nginx.new()
     place.path, place.cpath = package.path, os.getenv("NGINX_CPATH")
+    place.tls_port = nginx.free_port()
+    nginx.certify(place)
     port = place.port
     nginx.start(place, {
       modules = LUA_MODULE, main = ENVIRONMENT, http = HTTP,
@@ -97,25 +207,89 @@ describe("nginx", function()
     server:stop()
   end)
 
-  it("blocks on purpose before there are workers", function()
-    assert.equal("2", (select(2, get(port, "/init"))))
+  for _, phase in ipairs({ "init", "init_worker", "rewrite", "access",
+    "content", "timer", "ssl_cert" })
+  do
+    it("answers in the phase " .. phase, function()
+      if phase == "ssl_cert" then
+        handshake(place)
+      elseif not phase:find("^init") then
+        get(port, "/" .. phase)
+      end
+      assert.equal("2", seen(port, phase))
+    end)
+  end
+
+  -- OpenResty's nginx can wait there; Debian's would end the handshake.
+  it("refuses where only a patched nginx may yield", function()
+    handshake(place)
+    assert.truthy(seen(port, "ssl_client_hello")
+      :find("OpenResty's build can wait here", 1, true))
   end)
 
-  it("yields in the content and access phases", function()
-    assert.equal("2", (select(2, get(port, "/list"))))
-    assert.equal("2", (select(2, get(port, "/access"))))
+  it("runs tasks to their end where nothing else runs yet", function()
+    assert.equal("2", seen(port, "gone"))
+    assert.equal("2", seen(port, "gathered"))
   end)
 
-  it("gathers within one request", function()
-    local started = socket.gettime()
-    assert.equal("5", (select(2, get(port, "/gather"))))
-    assert.is_true(socket.gettime() - started < 0.6)
+  for _, phase in ipairs({ "set", "balancer", "header_filter", "body_filter",
+    "log" })
+  do
+    it("refuses in the phase " .. phase .. ", before anything is sent",
+      function()
+        local before = #server:log()
+        get(port, "/" .. phase)
+        assert.truthy(seen(port, phase):find("cannot wait for an answer in "
+          .. "nginx's phase '" .. phase .. "'; start a timer with "
+          .. "ngx.timer.at", 1, true))
+        assert.equal(before, #server:log())
+        local log = nginx.read(place, "error.log")
+        assert.is_nil(log:find(server.api_key, 1, true))
+      end)
+  end
+
+  it("gathers within one request, beside others that do", function()
+    local waiting, started = {}, socket.gettime()
+    for i = 1, 5 do
+      waiting[i] = open(port, "/gather")
+    end
+    for _, connection in ipairs(waiting) do
+      assert.equal("5", (select(2, answer(connection))))
+    end
+    assert.is_true(socket.gettime() - started < 0.9)
+  end)
+
+  it("runs a task beside the handler, within its request", function()
+    local waiting = {}
+    for i = 1, 5 do
+      waiting[i] = open(port, "/go?from=" .. i)
+    end
+    get(port, "/content")
+    for i, connection in ipairs(waiting) do
+      assert.equal("begun\n" .. i .. " 4", (select(2, answer(connection))))
+    end
+  end)
+
+  it("tells in nginx's log what a task raised", function()
+    assert.equal("begun", (select(2, get(port, "/go_raises"))))
+    assert.truthy(nginx.read(place, "error.log")
+      :find("the task failed", 1, true))
+  end)
+
+  it("cancels a task", function()
+    assert.equal("true maiagent.task (done) cancelled",
+      (select(2, get(port, "/cancel"))))
+  end)
+
+  it("begins no task where nothing can wait", function()
+    get(port, "/go_in_log")
+    assert.truthy(seen(port, "go"):find("ngx.timer.at", 1, true))
   end)
 
   it("answers others while requests wait", function()
     local waiting, started = {}, socket.gettime()
     for i = 1, 20 do
-      waiting[i] = open(port, "/list")
+      waiting[i] = open(port, "/content")
     end
     local slowest = 0
     for _ = 1, 10 do
@@ -124,23 +298,9 @@ describe("nginx", function()
       slowest = math.max(slowest, socket.gettime() - asked)
     end
     for _, connection in ipairs(waiting) do
-      local status, body = answer(connection)
-      assert.equal("200", status)
-      assert.equal("2", body)
+      assert.equal("200", (answer(connection)))
     end
     assert.is_true(slowest < 0.1, tostring(slowest))
     assert.is_true(socket.gettime() - started < 1)
   end)
-
-  it("refuses in a phase that cannot wait, before anything is sent",
-    function()
-      local before = #server:log()
-      assert.equal("answered", (select(2, get(port, "/log"))))
-      socket.sleep(0.1)
-      assert.equal(before, #server:log())
-      local log = nginx.read(place, "error.log")
-      assert.truthy(log:find("cannot wait for an answer in nginx's phase "
-        .. "'log'; start a timer with ngx.timer.at", 1, true))
-      assert.is_nil(log:find(server.api_key, 1, true))
-    end)
 end)

@@ -25,6 +25,12 @@ http {
 }
 ]]
 
+-- For 127.0.0.1 alone, and its own authority.
+local CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt "
+  .. "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=maiagent-test "
+  .. "-addext subjectAltName=IP:127.0.0.1 -keyout %s/key.pem "
+  .. "-out %s/certificate.pem 2>/dev/null"
+
 local function run(command, ...)
   local result = os.execute(command:format(...))
   assert(result == true or result == 0, command)
@@ -47,7 +53,7 @@ local function wait_for(port)
 end
 
 local function filled(text, values)
-  return (text:gsub("%${(%w+)}", values))
+  return (text:gsub("%${([%w_]+)}", values))
 end
 
 --- A folder and a port for an nginx that is not started yet.
@@ -57,6 +63,14 @@ function nginx.new()
   os.remove(place.folder)
   run("mkdir %s", place.folder)
   return place
+end
+
+--- A port that is free now, for a second server.
+nginx.free_port = free_port
+
+--- Puts certificate.pem and key.pem into the folder.
+function nginx.certify(place)
+  run(CERTIFICATE, place.folder, place.folder)
 end
 
 --- The text of a file in the folder, "" where there is none.
