@@ -329,16 +329,36 @@ local RAISED = {
   { "leaves nothing else", {}, "" },
 }
 
-describe("a download whose on_progress raises", function()
+describe("a download that a callback ends", function()
   before_each(setup)
   after_each(teardown)
 
+  local function halfway(headers)
+    return origin(function(connection)
+      connection:send(("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n")
+        :format(lines(headers), SIZE) .. CONTENT:sub(1, 300000))
+    end)
+  end
+
   for _, row in ipairs(RAISED) do
+    it(row[1] .. ", where another task of the group fails", function()
+      local server = halfway(row[2])
+      local client = client_of(server)
+      local ok, err = pcall(client.gather, client, { function()
+        return client:download(server.url, path_of("a"))
+      end, function()
+        repeat
+          coroutine.yield()
+        until (#(read(path_of("a.part")) or "")) > 0
+        error("stop", 0)
+      end })
+      assert.is_false(ok)
+      assert.equal("stop", err)
+      assert.equal(row[3], listing())
+    end)
+
     it(row[1], function()
-      local server = origin(function(connection)
-        connection:send(("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n")
-          :format(lines(row[2]), SIZE) .. CONTENT:sub(1, 300000))
-      end)
+      local server = halfway(row[2])
       local client = client_of(server)
       local problem = {}
       local ok, err = pcall(client.download, client, server.url, path_of("a"),

@@ -725,7 +725,7 @@ describe("a reader", function()
       if count == 2 then
         return 42
       end
-    end, nil, "must return a string" },
+    end, nil, "a string or nil expected" },
     { "gives fewer bytes", nil, #BYTES + 1, "fewer than" },
     { "gives more bytes", nil, #BYTES - 1, "more than" },
   }) do

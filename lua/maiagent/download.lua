@@ -80,15 +80,12 @@ end
 -- @tparam string source the URL, without its query
 -- @tparam string identity as `validator` gives it
 -- @tparam string|nil total bytes
-local function remember(part, source, identity, total)
-  forget(part) -- a link that somebody put there is not followed
-  local file = io.open(part .. NOTE, "wb")
-  if not file then
-    return
-  end
-  local written =
-    file:write(identity, "\n", total or "", "\n", source, "\n")
-  if not file:close() or not written then
+-- @tparam function append (path, text) → whether it could be written to a file
+--   of its own: through no link that somebody put there
+local function remember(part, source, identity, total, append)
+  forget(part)
+  local lines = { identity, total or "", source, "" }
+  if not append(part .. NOTE, table.concat(lines, "\n")) then
     forget(part)
   end
 end

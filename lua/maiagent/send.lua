@@ -23,6 +23,7 @@ local function see_end(pending)
   local sink = pending.call.sink
   if sink and pending.exchange then
     sink:leave(pending.exchange, pending.head_seen)
+    pending.head_seen = true -- a closed exchange has none any more
   end
 end
 
@@ -134,6 +135,10 @@ local function overdue(pending)
   end
 end
 
+local function unreadable(message)
+  return { kind = "file", message = "reader: " .. message }
+end
+
 -- The time that a reader takes is not one in which the line was idle.
 local function feed(pending)
   local exchange, problem = pending.exchange, nil
@@ -141,7 +146,9 @@ local function feed(pending)
     local bytes, message = callback(pending, pending.call.feed)
     pending.watched_since = now()
     if bytes == nil and message ~= nil then
-      return { kind = "file", message = tostring(message) }
+      return unreadable(tostring(message))
+    elseif bytes ~= nil and type(bytes) ~= "string" then
+      return unreadable("a string or nil expected, got " .. type(bytes))
     elseif not exchange:done() then
       exchange:feed(bytes)
     end
@@ -176,7 +183,7 @@ end
 
 local function await(pending)
   local exchange = pending.exchange
-  wait.watch(pending.hub, exchange)
+  wait.watch(pending.hub, pending)
   pending.watched_since = now()
   local problem, until_when = not exchange:done() and overdue(pending) or nil
   while not exchange:done() and not problem do
@@ -422,13 +429,16 @@ function methods:finish()
   return settle(self, protect.call_here(finish, self))
 end
 
---- Gives the call up; its connection is closed.
+--- Gives the call up; its connection is closed. May run twice.
 function methods:cancel()
   leave(self)
   if self.call.sink then
     self.call.sink:failed()
   end
 end
+
+-- What a task is told to end of what it waits for.
+methods.close = methods.cancel
 
 --- Puts a prepared request on the wire.
 -- @tparam table hub of `wait`

@@ -50,8 +50,10 @@ function Sink:head(exchange)
     local identity = download.validator(header)
     download.forget(self.part)
     if identity then
+      -- Loaded by the first download that can be gone on with.
+      local append = require("maiagent.disk").append
       download.remember(self.part, self.source, identity,
-        header("content-length"))
+        header("content-length"), append)
     end
   end
 end

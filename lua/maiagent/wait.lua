@@ -241,10 +241,10 @@ local function next_look(self)
   return earliest < FOREVER and math.max(0, earliest - now()) or nil
 end
 
---- Tells the running task, if any, which exchange it waits for, so that it
+--- Tells the running task, if any, which request it waits for, so that it
 -- can be cancelled with it.
 -- @tparam table hub
--- @tparam userdata|nil exchange
+-- @tparam table|nil exchange with done() and close()
 local function watch(self, exchange)
   local task = tasks.running(self)
   if task then
