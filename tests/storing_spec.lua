@@ -160,6 +160,31 @@ describe("an upload", function()
     end)
   end
 
+  for _, number in ipairs({ 3, 12 }) do
+    it("finds " .. number .. " files whose registration had no answer",
+      function()
+        local server = service.start()
+        local client = service.client(server)
+        local kb = knowledge_base(client)
+        local sources = {}
+        for i = 1, number do
+          sources[i] = { content = ("x"):rep(i),
+            filename = "same name " .. i % 2 .. ".txt" }
+        end
+        server:fault({ kind = "status", status = 504, path = REGISTER,
+          method = "POST", apply = true })
+        local found, failures =
+          client.knowledge_bases.files:upload_all(kb, sources)
+        assert.is_nil(failures)
+        for i = 1, number do
+          assert.equal(i, found[i].size)
+        end
+        assert.equal(1, count(server, REGISTER))
+        assert.equal(number,
+          assert(client.knowledge_bases.files:list(kb)).count)
+      end)
+  end
+
   it("asks again for a URL that is too old when it is used", function()
     local server = service.start({ presign_lifetime = 0.2 })
     local client = service.client(server)
