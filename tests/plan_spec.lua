@@ -28,6 +28,9 @@ end
 local function shown(action)
   local words = { action.action, action.name }
   words[3] = action.file and action.file.id
+  if action.by then
+    words[#words + 1] = "after " .. action.by.id
+  end
   if action.old then
     for _, file in ipairs(action.old) do
       words[#words + 1] = "-" .. file.id
@@ -64,13 +67,13 @@ describe("plan.compare decides for a file here that the service", function()
     { "has several times", { "2 H", "1 H", "3 H" }, nil,
       { "keep a 1", "delete a 2", "delete a 3" } },
     { "has several times, unprocessed", { "1 H initial", "2 H" }, nil,
-      { "keep a 1", "keep a 2" } },
+      { "keep a 1", "delete a 2 after 1" } },
     { "has twice, once failed", { "1 H failed", "2 H" }, nil,
       { "keep a 2", "delete a 1" } },
     { "has in two versions", { "1 G", "2 H" }, nil,
       { "keep a 2", "delete a 1" } },
     { "has in two versions, unprocessed", { "1 G", "2 H initial" }, nil,
-      { "keep a 2", "keep a 1" } },
+      { "keep a 2", "delete a 1 after 2" } },
     { "failed at", { "1 H failed", "2 G" }, nil, { "failed a 1" } },
     { "failed at, to be retried", { "1 H failed", "2 G" },
       { retry_failed = true }, { "retry a -1 -2" } },

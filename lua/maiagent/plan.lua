@@ -164,15 +164,14 @@ local function action(what, name, file, reason)
   return { action = what, name = name, reason = reason, file = file }
 end
 
--- What of the others of a name may go, once `stays` is processed.
+-- The others of a name may go once `stays` is processed.
 local function clear_away(actions, name, stays, others)
   for _, file in ipairs(others) do
     if file ~= stays then
-      local ready = status_of(stays) == "done"
-      actions[#actions + 1] = action(ready and "delete" or "keep", name, file,
-        ready and "a duplicate, or an older version"
-          or "a duplicate, or an older version; it goes once the other one "
-            .. "is processed")
+      local gone =
+        action("delete", name, file, "a duplicate, or an older version")
+      gone.by = status_of(stays) ~= "done" and stays or nil
+      actions[#actions + 1] = gone
     end
   end
 end
@@ -303,7 +302,8 @@ end
 --   but could not be read: its counterparts stay
 -- @tparam table options delete (true or "all"), retry_failed, shard
 -- @treturn table a list of { action, name, reason, file (of the service, for
---   "keep", "delete", "failed"), entry and old (for "upload", "replace",
+--   "keep", "delete", "failed"), by (for "delete": the file that has to be
+--   processed first, if any), entry and old (for "upload", "replace",
 --   "retry": the local file, and the service's files to be deleted after) }
 local function compare(entries, remotes, unreadable, options)
   local actions, present = {}, {}

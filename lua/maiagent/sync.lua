@@ -177,7 +177,8 @@ local function succeeded(run, job, file)
     id = file.id,
   })
   for _, old in ipairs(job.old) do
-    run.replaced[#run.replaced + 1] = { name = job.name, file = old, by = file }
+    run.replaced[#run.replaced + 1] = { name = job.name, file = old, by = file,
+      reason = "replaced" }
   end
 end
 
@@ -205,13 +206,24 @@ local function conclude(run, job, file, err)
   end
 end
 
+-- Whether a registration surely did nothing, and nothing is wrong with the key.
+local function may_be_reused(err)
+  return err.retryable or err.kind == "authentication"
+    or err.kind == "permission"
+end
+
 local function register(run, batch, told)
   local keys = {}
   for i, item in ipairs(batch) do
-    keys[i] = item.key
+    keys[i], item.job.key = item.key, item.key
   end
   run.ledger:used(keys)
-  upload_all.register(run, batch, told)
+  upload_all.register(run, batch, function(job, file, err)
+    if err and may_be_reused(err) then
+      run.ledger:stored(job.entry, job.key)
+    end
+    told(job, file, err)
+  end)
 end
 
 -- An earlier run's object is believed only as far as the service confirms it.
@@ -233,7 +245,8 @@ local function register_known(run, jobs)
     end
     register(run, some, function(job, file, err)
       if file and not is_whole(file, job) then
-        run.replaced[#run.replaced + 1] = { name = job.name, file = file }
+        run.replaced[#run.replaced + 1] = { name = job.name, file = file,
+          reason = "stored by an earlier run, but not whole" }
         rest[#rest + 1] = job
       elseif not file and OF_THE_KEY[err.kind] then
         rest[#rest + 1] = job
@@ -305,8 +318,7 @@ local function outdated(run)
         reason = "the older version stays: " .. tostring(err),
       })
     else
-      list[#list + 1] = { name = item.name, file = item.file,
-        reason = "replaced" }
+      list[#list + 1] = item
     end
   end
   return list
@@ -382,7 +394,12 @@ local function carry_out(run, lists)
   if run.summary.cancelled or run.hopeless then
     return
   end
-  delete_all(run, lists.delete)
+  local ready = {}
+  for _, action in ipairs(lists.delete) do
+    local list = action.by and run.replaced or ready
+    list[#list + 1] = action
+  end
+  delete_all(run, ready)
   delete_all(run, outdated(run))
   run.ledger:tidy()
   if run.ledger.problem then
@@ -403,7 +420,7 @@ local function new_run(state, kb_id, path, options, params)
     ledger = ledger.open(options.cache or path .. "/" .. folder.OWN, kb_id),
     summary = summary.new(options.dry_run or false),
     unreadable = {}, -- name → true
-    replaced = {}, -- { name, file, by }: goes once `by` is processed
+    replaced = {}, -- { name, file, by, reason }: goes once `by` is processed
   }
 end
 

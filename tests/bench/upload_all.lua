@@ -1,7 +1,7 @@
 -- Many small files against a service that takes its time to answer: one after
 -- the other with files:upload, and together with files:upload_all.
 --
---   make && LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='build/5.4/?.so;;' \
+--   LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='build/5.4/?.so;;' \
 --     lua5.4 tests/bench/upload_all.lua [FILES [SEQUENTIAL [MILLISECONDS]]]
 --
 -- FILES (2000) go together; SEQUENTIAL of them (200; the time of all is that
