@@ -144,6 +144,13 @@ static int client_step(lua_State *L) {
   return 2;
 }
 
+/* wake(time) the descriptor is to be readable then, on core.now()'s clock */
+static int client_wake(lua_State *L) {
+  struct client *client = check(L);
+  loop_wake(&client->loop, luaL_checknumber(L, 2));
+  return 0;
+}
+
 static int client_poll(lua_State *L) {
   struct client *client = check(L);
   double ms = luaL_checknumber(L, 2);
@@ -184,6 +191,7 @@ static const luaL_Reg methods[] = {
     {"start", client_start},
     {"step", client_step},
     {"poll", client_poll},
+    {"wake", client_wake},
     {"fd", client_fd},
     {"close", client_close},
     {"is_closed", client_is_closed},

@@ -97,14 +97,14 @@ static void platform_signal(struct loop *loop, bool on) {
 
 /* Sets the timer only if it would fire too late: one that fires too early
 ** costs a step, setting it costs a system call for every request. */
-static void platform_arm(struct loop *loop) {
-  if (loop->deadline <= 0 || (loop->armed > 0 && loop->armed <= loop->deadline))
+static void platform_arm(struct loop *loop, double time) {
+  if (time <= 0 || (loop->armed > 0 && loop->armed <= time))
     return;
-  struct itimerspec at = {.it_value.tv_sec = (time_t)loop->deadline};
-  double rest = loop->deadline - (double)at.it_value.tv_sec;
+  struct itimerspec at = {.it_value.tv_sec = (time_t)time};
+  double rest = time - (double)at.it_value.tv_sec;
   at.it_value.tv_nsec = (long)(rest * 1e9);
   if (timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &at, NULL) == 0)
-    loop->armed = loop->deadline;
+    loop->armed = time;
 }
 
 static void act(struct loop *loop, curl_socket_t socket, int ready) {
@@ -140,31 +140,18 @@ static void serve(struct loop *loop, const struct epoll_event *event) {
   act(loop, event->data.fd, ready);
 }
 
-/* One at a time: the kernel puts who was told last, so that nobody is left out
-** for ever when the time is over before all are served. */
-static void serve_until(struct loop *loop, double limit) {
-  struct epoll_event event;
-  for (int i = 0; i < READY_AT_ONCE; i++) {
-    if (epoll_wait(loop->epoll, &event, 1, 0) < 1)
-      return;
-    serve(loop, &event);
-    if (loop_now() >= limit)
-      return;
-  }
-}
-
-static void serve_all(struct loop *loop) {
-  struct epoll_event events[READY_AT_ONCE];
-  int count = epoll_wait(loop->epoll, events, READY_AT_ONCE, 0);
-  for (int i = 0; i < count; i++)
-    serve(loop, &events[i]);
-}
-
+/* With a limit one at a time: the kernel puts who was told last, so that nobody
+** is left out for ever when the time is over before all are served. */
 static void platform_step(struct loop *loop, double limit) {
-  if (limit > 0)
-    serve_until(loop, limit);
-  else
-    serve_all(loop);
+  struct epoll_event events[READY_AT_ONCE];
+  int most = limit > 0 ? 1 : READY_AT_ONCE, count = most;
+  for (int told = 0; count == most && told < READY_AT_ONCE; told += count) {
+    count = epoll_wait(loop->epoll, events, most, 0);
+    for (int i = 0; i < count; i++)
+      serve(loop, &events[i]);
+    if (limit > 0 && loop_now() >= limit)
+      break;
+  }
   platform_due(loop);
 }
 
@@ -195,7 +182,10 @@ static void platform_signal(struct loop *loop, bool on) {
   (void)on;
 }
 
-static void platform_arm(struct loop *loop) { (void)loop; }
+static void platform_arm(struct loop *loop, double time) {
+  (void)loop;
+  (void)time;
+}
 
 static void platform_due(struct loop *loop) {
   int running = 0;
@@ -373,7 +363,9 @@ void loop_leave(struct loop_member *member) {
     member->easy = NULL;
     loop->running--;
     loop->events++;
-    platform_arm(loop); /* another one may have waited for its connection */
+    platform_arm(
+        loop,
+        loop->deadline); /* another one may have waited for its connection */
   }
   take_out(member);
 }
@@ -423,7 +415,7 @@ static void conclude(struct loop *loop) {
   drain(loop);
   if (loop->broken)
     start_over(loop);
-  platform_arm(loop);
+  platform_arm(loop, loop->deadline);
 }
 
 /*
@@ -437,6 +429,11 @@ void loop_step(struct loop *loop, double limit) {
     return;
   platform_step(loop, limit);
   conclude(loop);
+}
+
+void loop_wake(struct loop *loop, double time) {
+  if (loop->open)
+    platform_arm(loop, time);
 }
 
 void loop_kick(struct loop *loop) {

@@ -77,6 +77,9 @@ void loop_leave(struct loop_member *member);
 ** begins with no further socket once that is over. */
 void loop_step(struct loop *loop, double limit);
 
+/* Makes the descriptor readable at that time (loop_now), if it is open. */
+void loop_wake(struct loop *loop, double time);
+
 /* After libcurl was called outside of a step: does what became due. */
 void loop_kick(struct loop *loop);
 

@@ -610,6 +610,40 @@ describe("the descriptor", function()
     local idle = socket.select({ client }, nil, 0)
     assert.is_nil(idle[client])
   end)
+
+  -- what only time makes ready: its name, the answer before it
+  local delays = {
+    { "a repetition", { kind = "status", status = 503,
+      headers = { ["Retry-After"] = "0.1" } } },
+    { "a time-out", { kind = "hang" } },
+    { "a task that yields by itself" },
+  }
+
+  for _, row in ipairs(delays) do
+    it("tells of " .. row[1], function()
+      local socket = require("socket")
+      local server = service.start()
+      local client = service.client(server,
+        { timeout = { idle = 0.2 }, max_retries = 1 })
+      if row[2] then
+        server:fault(row[2])
+      end
+      local ended = false
+      client:go(function()
+        coroutine.yield()
+        client.chatbots:list()
+        ended = true
+      end)
+      local deadline = now() + 5
+      while not ended do
+        assert.is_true(now() < deadline, "nobody told")
+        if not client:fd() or socket.select({ client }, nil, 0)[client] then
+          client:step()
+        end
+        server:step(0.001)
+      end
+    end)
+  end
 end)
 
 describe("a page asked for ahead", function()

@@ -239,8 +239,7 @@ end
 --- The descriptor that is readable when `step` has something to do.
 -- @treturn integer|nil nil where the platform has none
 function methods:fd()
-  local native = wait.handle(state_of(self, "fd").hub)
-  return native and native:fd()
+  return wait.descriptor(state_of(self, "fd").hub)
 end
 
 --- For cqueues: poll(client) waits for this descriptor …

@@ -66,6 +66,14 @@ local function drive_all(self)
   return tasks.drive(self, self.tasks)
 end
 
+-- A host that looks at nothing but the descriptor must not sleep through the
+-- time of a task: a repetition, a time-out, what a budget left over.
+local function wake_at(self, time)
+  if self.native and time < FOREVER then
+    self.native:wake(math.max(time, now() + SHORTEST_SLEEP / 1000))
+  end
+end
+
 -- One turn of the wheel; nested turns (a call inside a task's own coroutine)
 -- leave the list of tasks to the outer one. Where a task closes the client, or
 -- waits in such a coroutine, a second pass serves those before it in the list.
@@ -86,6 +94,7 @@ local function turn(self, budget)
   if not ok then
     error(earliest, 0)
   end
+  wake_at(self, earliest)
   return running, earliest
 end
 
@@ -204,6 +213,9 @@ local function go(self, fn, ...)
   task.parent = nil -- it may outlive the task that made it
   self.tasks[#self.tasks + 1] = task
   tasks.resume(self, task, ...)
+  if not task.finished then
+    wake_at(self, task.wake)
+  end
   return task
 end
 
@@ -230,15 +242,32 @@ local function pump(self)
   turn(self)
 end
 
---- Seconds until a task wants to be resumed whatever happens on the wire.
--- @tparam table hub
--- @treturn number|nil nil: none does
-local function next_look(self)
+local function earliest_wake(self)
   local earliest = FOREVER
   for _, task in ipairs(self.tasks) do
     earliest = math.min(earliest, task.wake)
   end
+  return earliest
+end
+
+--- Seconds until a task wants to be resumed whatever happens on the wire.
+-- @tparam table hub
+-- @treturn number|nil nil: none does
+local function next_look(self)
+  local earliest = earliest_wake(self)
   return earliest < FOREVER and math.max(0, earliest - now()) or nil
+end
+
+--- The descriptor that is readable when `step` has something to do.
+-- @tparam table hub
+-- @treturn integer|nil nil where the platform has none, or when closed
+local function descriptor(self)
+  local native = handle(self)
+  local fd = native and native:fd()
+  if fd and not self.driving then
+    wake_at(self, earliest_wake(self)) -- of tasks that were there before it
+  end
+  return fd
 end
 
 --- Tells the running task, if any, which request it waits for, so that it
@@ -271,6 +300,7 @@ end
 
 return {
   close = close,
+  descriptor = descriptor,
   go = go,
   handle = handle,
   hub = hub,
