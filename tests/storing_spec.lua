@@ -217,7 +217,8 @@ describe("an upload", function()
       assert.is_nil(file)
       assert.equal("timeout", err.kind)
       assert.is_false(err.retryable)
-      assert.truthy(err.message:find("whether it was registered", 1, true))
+      assert.truthy(err.message:find("whether it was registered is unclear: "
+        .. "not done within 0.7 s (timeout.total)", 1, true), err.message)
       assert.is_true(socket.gettime() - started < 0.9)
     end)
   end
@@ -231,6 +232,7 @@ describe("an upload", function()
       { content = "x", filename = "x.txt" }, nil, { timeout = 0.2 })
     assert.is_nil(file)
     assert.equal("timeout", err.kind)
+    assert.equal("not done within 0.2 s (timeout.total)", err.message)
     assert.equal(0, count(server, STORE))
   end)
 

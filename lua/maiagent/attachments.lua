@@ -78,12 +78,8 @@ local function upload_attachment(state, given, params, options)
   if not key then
     return nil, refused, refusal
   end
-  local left, late = storing.quiet(clock, options)
-  if not left then
-    return nil, late
-  end
-  return call.run(state, row, {}, attachment_of(key, from.filename, params),
-    left)
+  return storing.run(state, clock, options, row, {},
+    attachment_of(key, from.filename, params))
 end
 
 return { upload = upload_attachment }

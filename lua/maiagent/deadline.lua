@@ -23,6 +23,21 @@ local function timeout_of(self, left)
   return timeout
 end
 
+local function message_of(self)
+  return string.format("not done within %g s (timeout.total)", self.total)
+end
+
+--- An error of one of the flow's requests. Where the time is over, the user is
+-- told the time that was asked for rather than what was left of it.
+-- @tparam table|nil err
+-- @treturn table|nil err
+function methods:explained(err)
+  if err and err.kind == "timeout" and not err.status and self:left() <= 0 then
+    err.message = message_of(self)
+  end
+  return err
+end
+
 --- The options of the flow's next request.
 -- @tparam table options of the flow
 -- @treturn table|nil a copy whose timeout is what is left
@@ -30,11 +45,7 @@ end
 function methods:options(options)
   local left, copy = self:left(), {}
   if left <= 0 then
-    return nil, errors.new({
-      kind = "timeout",
-      message = string.format("not done within %g s (timeout.total)",
-        self.total),
-    })
+    return nil, errors.new({ kind = "timeout", message = message_of(self) })
   end
   for name, value in pairs(options) do
     copy[name] = value

@@ -53,18 +53,14 @@ end
 
 -- Registers what has no file yet.
 local function create(task)
-  local options, late = storing.quiet(task.clock, task.options)
-  if not options then
-    return late
-  end
   local sent = registration.missing(task.list, task.found)
   local files = {}
   for position, index in ipairs(sent) do
     files[position] = task.list[index]
   end
-  local answer, err, response = call.run(task.state,
-    rows["knowledge_bases.files.create"], { task.kb_id }, { files = files },
-    options)
+  local answer, err, response = storing.run(task.state, task.clock,
+    task.options, rows["knowledge_bases.files.create"], { task.kb_id },
+    { files = files })
   if answer == nil then
     return err, response
   end
@@ -166,20 +162,21 @@ end
 --   maybe parser, labels, rawUserDefineMetadata
 -- @tparam table|nil options checked: timeout (of all requests together),
 --   max_retries, headers
+-- @tparam table|nil clock of a flow that this is a part of
 -- @treturn table|nil the file objects, in the order of the list
 -- @treturn table|nil error
 -- @treturn table|nil response of the registration, or of the list that showed
 --   the files
 -- @treturn table|nil with an error: index → file object of those that are
 --   registered all the same
-local function register(state, kb_id, list, options)
+local function register(state, kb_id, list, options, clock)
   options = options or {}
   local task = {
     state = state,
     kb_id = kb_id,
     list = list,
     options = options,
-    clock = storing.clock_of(state, options),
+    clock = clock or storing.clock_of(state, options),
     found = {},
   }
   local retries = options.max_retries or state.settings.max_retries
@@ -225,12 +222,9 @@ local function upload_file(state, kb_id, given, params, options)
   if not key then
     return nil, refused, refusal
   end
-  local left, late = storing.quiet(clock, options)
-  if not left then
-    return nil, late
-  end
   local item = item_of(operation, key, from.filename, params)
-  local files, failure, response = register(state, kb_id, { item }, left)
+  local files, failure, response =
+    register(state, kb_id, { item }, options, clock)
   return files and files[1], failure, response
 end
 

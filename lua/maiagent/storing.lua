@@ -32,17 +32,31 @@ local function quiet(clock, options)
   })
 end
 
-local function presign(state, from, model_name, options, clock)
+--- One of a flow's requests, beside the one that carries the bytes.
+-- @tparam table state
+-- @tparam table clock
+-- @tparam table options of the flow, checked
+-- @tparam table row of the operation
+-- @tparam table ids in path order
+-- @tparam table params
+-- @return as `call.run`
+local function run(state, clock, options, row, ids, params)
   local given, late = quiet(clock, options)
   if not given then
     return nil, late
   end
-  local answer, err, response = call.run(state, rows["uploads.presign"], {}, {
-    filename = from.filename,
-    modelName = model_name,
-    fieldName = "file",
-    fileSize = from.size,
-  }, given)
+  local answer, err, response = call.run(state, row, ids, params, given)
+  return answer, clock:explained(err), response
+end
+
+local function presign(state, from, model_name, options, clock)
+  local answer, err, response =
+    run(state, clock, options, rows["uploads.presign"], {}, {
+      filename = from.filename,
+      modelName = model_name,
+      fieldName = "file",
+      fileSize = from.size,
+    })
   if answer == nil then
     return nil, err, response
   end
@@ -60,7 +74,8 @@ local function store(state, from, post, options, clock)
   if not pending then
     return nil, err
   end
-  return call.collect(state, pending, "none")
+  local stored, failure, response = call.collect(state, pending, "none")
+  return stored, clock:explained(failure), response
 end
 
 local function attempt(state, from, model_name, options, clock)
@@ -137,4 +152,5 @@ return {
   put = put,
   put_source = put_source,
   quiet = quiet,
+  run = run,
 }
