@@ -270,6 +270,7 @@ describe("storage", function()
       { "bytes=-0", 416, nil, "bytes */10" },
       { "bytes=0-1,4-5", 200, small },
       { "bytes=-", 200, small },
+      { "bytes=4-2", 200, small },
       { "lines=1-2", 200, small },
     }
     for _, row in ipairs(rows) do

@@ -208,6 +208,16 @@ describe("the stand-in", function()
       assert.equal(3, #list)
     end)
 
+    it("keep their order when one goes", function()
+      local _, list = call("GET", "/api/chatbots/?pagination=false")
+      local path = "/api/chatbots/" .. list[2].id .. "/"
+      assert.equal(204, (call("DELETE", path)))
+      assert.equal(404, (call("GET", path)))
+      local _, left = call("GET", "/api/chatbots/?pagination=false")
+      assert.same({ list[1].id, list[3].id }, { left[1].id, left[2].id })
+      assert.equal(2, #left)
+    end)
+
     it("end with 404", function()
       local status, value = call("GET", "/api/chatbots/?page=2")
       assert.equal(404, status)

@@ -106,15 +106,15 @@ local function unmet(condition, form, size, extra)
 end
 
 --- What is wrong with an upload of `size` bytes and this form, whose names are
--- in lower case; or nil.
-local function check(form, size)
+-- in lower case; or nil. It may have expired since it `began` to come.
+local function check(form, size, began)
   local refused = unauthentic(form)
   if refused then
     return refused
   end
   local policy, extra = json.read(mime.unb64(form.policy)), {}
-  local now = state.timestamp(state.now())
-  if policy.expiration:gsub("Z", "") <= now:gsub("Z", "") then
+  local time = state.timestamp(began)
+  if policy.expiration:gsub("Z", "") <= time:gsub("Z", "") then
     return denied("Policy expired.")
   end
   for name in pairs(form) do

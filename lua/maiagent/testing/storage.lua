@@ -39,8 +39,9 @@ local function refuse(problem)
     headers = { ["Content-Type"] = "application/xml" } }
 end
 
--- The form's fields, the file, and what is wrong with them.
-local function examine(parts)
+-- The fields and the file of a form that began to come at `began`, and what is
+-- wrong with them.
+local function examine(parts, began)
   if not parts then
     return nil, nil, { 400, "MalformedPOSTRequest",
       "The body of your POST request is not well-formed multipart/form-data." }
@@ -54,13 +55,14 @@ local function examine(parts)
     return form, file, { 400, "InvalidArgument",
       "POST requires exactly one file upload per request, as its last field." }
   end
-  return form, file, policy.check(form, file.size)
+  return form, file, policy.check(form, file.size, began)
 end
 
 -- That a policy has expired is nothing that a client has done wrong.
 local function upload(server, request, read)
+  local began = state.now()
   local form, file, problem = examine(multipart.parse(read,
-    request.headers["content-type"] or ""))
+    request.headers["content-type"] or ""), began)
   while read() do end
   if problem then
     if not problem[3]:find("Policy expired", 1, true) then
@@ -79,7 +81,7 @@ local function range_of(headers, object)
   local first, last = (headers.range or ""):match("^bytes=(%d*)%-(%d*)$")
   local expected = headers["if-range"] or object.etag
   first, last = tonumber(first), tonumber(last)
-  if not (first or last)
+  if not (first or last) or first and last and first > last
     or expected ~= object.etag and expected ~= object.modified then
     return nil
   elseif not first then
@@ -115,10 +117,10 @@ local function serve(server, request, read)
     return refuse({ 400, "InvalidArgument", "Unsupported Authorization Type" })
   elseif request.method == "POST" and request.path == BUCKET then
     return upload(server, request, read)
-  elseif not object or not ("GET HEAD"):find(request.method, 1, true) then
-    return refuse({ 404, "NoSuchKey", "The specified key does not exist." })
+  elseif object and (request.method == "GET" or request.method == "HEAD") then
+    return download(object, request.headers)
   end
-  return download(object, request.headers)
+  return refuse({ 404, "NoSuchKey", "The specified key does not exist." })
 end
 
 return { serve = serve }
