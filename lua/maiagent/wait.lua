@@ -137,10 +137,13 @@ local function block(self, task, subject, deadline)
     if done or now() >= deadline or not open or (task and task.cancelled) then
       return
     end
-    local left =
-      milliseconds_until(math.min(deadline, earliest, wake or FOREVER))
+    local time = math.min(deadline, earliest, wake or FOREVER)
+    local left = milliseconds_until(time)
     if wait ~= host.poll then
       left = math.min(left, adaptive_sleep(started))
+    end
+    if self.hook then
+      wake_at(self, time) -- it may look at nothing but the descriptor
     end
     if self.native and told == self.told then
       wait(self, left)

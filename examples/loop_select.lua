@@ -1,0 +1,29 @@
+-- A loop of one's own around LuaSocket's select: the client is something to
+-- select, beside the program's sockets.
+--
+--   MAIAGENT_API_KEY=… lua loop_select.lua
+
+local socket = require("socket")
+local client = require("maiagent").new()
+
+local answers, ticks, started = 0, 0, socket.gettime()
+for _ = 1, 20 do
+  client:go(function()
+    if client.embedding_models:list() then
+      answers = answers + 1
+    end
+  end)
+end
+
+local next_tick = started + 0.01
+while client:step() do
+  local rest = math.max(0, next_tick - socket.gettime())
+  socket.select({ client }, nil, rest) -- … and your sockets
+  if socket.gettime() >= next_tick then
+    ticks, next_tick = ticks + 1, next_tick + 0.01
+  end
+end
+
+print(("%d answers in %.2f s, %d ticks of another timer meanwhile"):format(
+  answers, socket.gettime() - started, ticks))
+client:close()

@@ -1,0 +1,79 @@
+-- The library in the event loops of others: each example of one makes twenty
+-- requests side by side while a clock of that loop ticks. Not among the specs
+-- that `make test` runs, since it needs those loops; .ci/run has it on every Lua.
+
+local child = require("tests.support.child")
+local testing = require("maiagent.testing")
+
+local DELAY = 0.2 -- seconds until the service answers
+local ATTEMPTS = 3 -- of which one has to be in time: others use this machine
+
+-- Debian has copas for 5.1 and 5.2 alone.
+local OLD = _VERSION == "Lua 5.1" or _VERSION == "Lua 5.2"
+
+local LOOPS = { "luv", "cqueues", "select", "luaevent", OLD and "copas" or nil }
+
+local NEOVIM = "env MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s LUA_PATH=%s "
+  .. "LUA_CPATH=%s nvim --headless -u NONE -i NONE "
+  .. "-c 'luafile examples/loop_neovim.lua' -c MaiagentModels "
+  .. "-c 'let g:ticks = 0' "
+  .. "-c 'call timer_start(10, {-> execute(\"let g:ticks += 1\")}, "
+  .. "{\"repeat\": -1})' -c 'sleep 1' "
+  .. "-c 'echo \"ticks:\" g:ticks' -c qa"
+
+describe("in the loop of", function()
+  local server, environment
+
+  setup(function()
+    server = testing.spawn()
+    server:fault({ kind = "delay", seconds = DELAY, times = math.huge })
+    environment = {
+      MAIAGENT_API_KEY = server.api_key,
+      MAIAGENT_BASE_URL = server.base_url,
+    }
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  -- seconds until all were answered, ticks meanwhile
+  local function run(name)
+    local code, output = child.run(child.root,
+      child.command(environment, "examples/loop_" .. name .. ".lua"))
+    assert.equal(0, code, output)
+    local answers, seconds, ticks =
+      output:match("^(%d+) answers in ([%d.]+) s, (%d+) ticks")
+    assert.equal("20", answers, output)
+    return tonumber(seconds), tonumber(ticks)
+  end
+
+  for _, name in ipairs(LOOPS) do
+    it(name .. ", requests run side by side and hold nobody up", function()
+      local seconds, ticks, in_time
+      for _ = 1, ATTEMPTS do
+        seconds, ticks = run(name)
+        in_time = seconds < 2 * DELAY and ticks > 0.7 * seconds / 0.01
+        if in_time then
+          break
+        end
+      end
+      print(("%s, %s: 20 requests of %g s in %.2f s, %d ticks of 10 ms")
+        :format(rawget(_G, "jit") and "LuaJIT" or _VERSION, name, DELAY,
+          seconds, ticks))
+      assert.is_true(in_time)
+    end)
+  end
+
+  if rawget(_G, "jit") then -- which Neovim has
+    it("Neovim, a command waits for nobody", function()
+      local code, output = child.run(child.root, NEOVIM:format(server.api_key,
+        server.base_url, child.quoted(package.path),
+        child.quoted(package.cpath)))
+      assert.equal(0, code, output)
+      assert.truthy(output:find("text-embedding-3-large", 1, true), output)
+      local ticks = tonumber(output:match("ticks: (%d+)"))
+      assert.is_true(ticks > 50, output)
+    end)
+  end
+end)
