@@ -11,7 +11,10 @@ local ATTEMPTS = 3 -- of which one has to be in time: others use this machine
 -- Debian has copas for 5.1 and 5.2 alone.
 local OLD = _VERSION == "Lua 5.1" or _VERSION == "Lua 5.2"
 
-local LOOPS = { "luv", "cqueues", "select", "luaevent", OLD and "copas" or nil }
+local LOOPS = { "luv", "cqueues", "select", "luaevent" }
+if OLD then
+  LOOPS[#LOOPS + 1] = "copas"
+end
 
 local NEOVIM = "env MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s LUA_PATH=%s "
   .. "LUA_CPATH=%s nvim --headless -u NONE -i NONE "

@@ -36,7 +36,8 @@ packages_of() {
     signer) echo "python3-boto3" ;;
     packaging) echo "luarocks zip unzip git" ;;
     hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson lua-luv" \
-      "lua-cqueues" ;;
+      "lua-cqueues lua-socket lua-event lua-copas neovim ca-certificates" \
+      "love xvfb xauth imagemagick xdotool" ;;
     *) echo "deps.sh: unknown job $1" >&2 && exit 2 ;;
   esac
 }
