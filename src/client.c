@@ -151,6 +151,12 @@ static int client_wake(lua_State *L) {
   return 0;
 }
 
+/* How many exchanges are under way. */
+static int client_running(lua_State *L) {
+  lua_pushinteger(L, check(L)->loop.running);
+  return 1;
+}
+
 static int client_poll(lua_State *L) {
   struct client *client = check(L);
   double ms = luaL_checknumber(L, 2);
@@ -190,6 +196,7 @@ static int client_is_closed(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"start", client_start},
     {"step", client_step},
+    {"running", client_running},
     {"poll", client_poll},
     {"wake", client_wake},
     {"fd", client_fd},
