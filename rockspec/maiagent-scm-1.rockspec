@@ -114,6 +114,7 @@ build = {
     ["maiagent.response"] = "lua/maiagent/response.lua",
     ["maiagent.retry"] = "lua/maiagent/retry.lua",
     ["maiagent.send"] = "lua/maiagent/send.lua",
+    ["maiagent.slots"] = "lua/maiagent/slots.lua",
     ["maiagent.sink"] = "lua/maiagent/sink.lua",
     ["maiagent.storing"] = "lua/maiagent/storing.lua",
     ["maiagent.summary"] = "lua/maiagent/summary.lua",

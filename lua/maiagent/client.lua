@@ -130,8 +130,8 @@ function methods:download(url, path, options)
 end
 
 --- A copy with other options, sharing connections and tasks.
--- @tparam table changed any option of maiagent.new but wait and
---   max_connections
+-- @tparam table changed any option of maiagent.new but wait,
+--   max_connections and max_in_flight
 -- @treturn table client
 function methods:with(changed)
   local state = state_of(self, "with")
@@ -268,13 +268,14 @@ function methods.dirty()
 end
 
 local function open_hub(settings)
-  local max_connections = settings.given.max_connections
-  return wait.hub(settings.given.wait, function()
+  local given = settings.given
+  local max_connections = given.max_connections
+  return wait.hub(given.wait, function()
     -- Loaded with the first request: libcurl costs 7 ms and 8 MB.
     return require("maiagent.http").client({
       max_connections = max_connections,
     })
-  end)
+  end, given.max_in_flight)
 end
 
 --- Makes a client of checked settings.

@@ -35,11 +35,9 @@ function Crew:stop()
     self.stopping = true
     self.deadline = now() + LAST_WORDS
   end
-  -- The one that calls this is not cut off: it comes to its end by itself.
-  local others = {}
+  local running, others = tasks.running(self.hub), {}
   for _, task in ipairs(self.tasks) do
-    local waits = coroutine.status(task.thread) == "suspended"
-    if task.stores and waits and not task.finished then
+    if task.stores and task ~= running and not task.finished then
       others[#others + 1] = task
       self.storing = self.storing - 1
     end
@@ -80,11 +78,6 @@ local function moved(crew, job, sent)
   job.sent = sent
 end
 
--- Not every time: bytes move far more often than a program wants to know.
-local function report_now_and_then(crew)
-  return now() - crew.reported < PROGRESS_INTERVAL or report(crew)
-end
-
 -- Of one transfer, as the option `on_progress` of a single call takes it.
 local function on_bytes(crew, job)
   if not crew.work.on_progress then
@@ -95,7 +88,7 @@ local function on_bytes(crew, job)
     if crew.stopping then
       return false
     end
-    return report_now_and_then(crew)
+    return now() - crew.reported < PROGRESS_INTERVAL or report(crew)
   end
 end
 
@@ -129,8 +122,6 @@ local function storer(crew)
       if key then
         crew.stored[#crew.stored + 1] = { job = job, key = key }
         crew.since = crew.since or now()
-        moved(crew, job, job.size)
-        report_now_and_then(crew)
       elseif not crew.stopping then
         crew:conclude(job, nil, err)
       end

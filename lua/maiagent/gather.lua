@@ -95,6 +95,7 @@ local function gather(self, functions)
   local _, in_order = host.starter()
   local run = in_order and run_in_order or run_together
   run(group, functions, ending)
+  wait.serve(self) -- in place of those that were cancelled
   if group.failure then
     error(group.failure[1], 0)
   end

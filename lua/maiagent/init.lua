@@ -16,7 +16,7 @@ local options = require("maiagent.options")
 --   wait (function(client, milliseconds) for a host's event loop),
 --   on_retry(info), on_event(event), limits ({ reply, header: bytes;
 --   nesting: levels }), ca_file, insecure, allow_http, proxy, user_agent,
---   max_connections
+--   max_connections, max_in_flight (requests on the wire; others queue)
 -- @treturn table client
 -- Raises what is wrong with the options.
 local function new(given)

@@ -81,6 +81,7 @@ local CLIENT = {
   proxy = has_type("string"),
   user_agent = has_type("string"),
   max_connections = number_from(1, true),
+  max_in_flight = number_from(1, true),
 }
 
 local CALL = {
@@ -335,7 +336,7 @@ end
 -- @treturn table settings; raises what is wrong with them
 local function copy(settings, given)
   check("client:with", given, CLIENT)
-  for _, fixed in ipairs({ "wait", "max_connections" }) do
+  for _, fixed in ipairs({ "wait", "max_connections", "max_in_flight" }) do
     if given[fixed] ~= nil then
       errors.misuse("client:with: " .. fixed .. " belongs to the connections "
         .. "that copies share; pass it to maiagent.new")

@@ -54,4 +54,20 @@ local function new(status, attempts, exchange)
   }, Response)
 end
 
-return { new = new }
+--- What an answer was that redirects to where a call did not go.
+-- @tparam string method of the request
+-- @tparam table outcome location; problem, or refused: why it was not followed
+-- @treturn string
+local function not_followed(method, outcome)
+  if outcome.problem then
+    return outcome.problem .. " (the last to " .. outcome.location .. ")"
+  end
+  local why = outcome.refused or "another origin never gets the key"
+  if method ~= "GET" then
+    why = "a write is never redirected"
+  end
+  return "redirected to " .. outcome.location .. ", which was not followed ("
+    .. why .. ")" .. (outcome.refused and "" or ": check base_url")
+end
+
+return { new = new, not_followed = not_followed }

@@ -6,6 +6,7 @@ local errors = require("maiagent.errors")
 local protect = require("maiagent.protect")
 local response = require("maiagent.response")
 local retry = require("maiagent.retry")
+local slots = require("maiagent.slots")
 local wait = require("maiagent.wait")
 
 local now = core.now
@@ -27,11 +28,12 @@ local function see_end(pending)
   end
 end
 
--- Ends an exchange that will not be what the call gives.
+-- Ends an exchange that will not be what the call gives, or the wait for one.
 local function leave(pending)
   see_end(pending)
-  if pending.exchange then
-    pending.exchange:close()
+  local under_way = pending.exchange or pending.ticket
+  if under_way then
+    under_way:close()
   end
 end
 
@@ -60,24 +62,34 @@ local function emit(pending, event)
   callback(pending, on_event, event)
 end
 
-local function begin(pending)
+local function announce(pending)
   pending.attempts = pending.attempts + 1
-  pending.head_seen = false
-  local stopped = wait.stopped(pending.hub)
-  if stopped then
-    pending.exchange = nil
-    return { kind = "cancelled", message = stopped }
-  end
-  local native = wait.handle(pending.hub)
   if pending.call.on_event then
     local headers = pending.request:headers()
     emit(pending, { type = "request", headers = headers })
   end
+end
+
+local function launch(pending)
   local exchange, kind, message =
-    native:start(pending.request, pending.call.settings)
+    wait.handle(pending.hub):start(pending.request, pending.call.settings)
   pending.exchange = exchange
   if not exchange then
-    return { kind = kind, message = message }
+    pending.problem = { kind = kind, message = message }
+  end
+end
+
+-- With a limit, whoever makes room launches, so the event comes afterwards.
+local function begin(pending)
+  pending.head_seen, pending.exchange, pending.started = false, nil, true
+  local stopped = wait.stopped(pending.hub)
+  if stopped then
+    pending.problem = { kind = "cancelled", message = stopped }
+  elseif pending.hub.slots then
+    pending.ticket = slots.enter(pending.hub.slots, launch, pending)
+  else
+    announce(pending)
+    launch(pending)
   end
 end
 
@@ -95,6 +107,9 @@ end
 -- idle limit is over.
 function methods:done()
   local exchange = self.exchange
+  if self.ticket then
+    return self.ticket:done() or self.hub.closed or false
+  end
   if exchange:done() or (self.call.feed and exchange:hungry()) then
     return true
   end
@@ -127,9 +142,10 @@ local function overdue(pending)
   end
   if now() >= pending.deadline then
     return timed_out(string.format(
-      "no whole answer within %g s (timeout.total)", timeout.total))
+      "no whole answer within %g s (timeout.total)%s", timeout.total,
+      pending.ticket and pending.ticket:reason() or ""))
   end
-  if idle_time(pending) >= timeout.idle then
+  if pending.exchange and idle_time(pending) >= timeout.idle then
     return timed_out(string.format(
       "not a byte moved for %g s (timeout.idle)", timeout.idle))
   end
@@ -181,6 +197,25 @@ local function attend(pending)
   return problem, pending.deadline
 end
 
+-- Waits for a slot, where there is a limit.
+local function take_slot(pending)
+  local ticket, problem = pending.ticket, nil
+  wait.watch(pending.hub, pending)
+  while not ticket:done() and not problem do
+    wait.pause(pending.hub, pending, pending.deadline)
+    problem = not ticket:done() and overdue(pending) or nil
+  end
+  wait.watch(pending.hub, nil)
+  ticket:close()
+  if ticket:begun() then
+    announce(pending)
+  else
+    problem = problem or overdue(pending)
+  end
+  pending.ticket = nil
+  return problem
+end
+
 local function await(pending)
   local exchange = pending.exchange
   wait.watch(pending.hub, pending)
@@ -197,6 +232,7 @@ local function await(pending)
   if problem then
     problem.sent = exchange:sent()
     leave(pending)
+    wait.serve(pending.hub)
   elseif pending.call.on_progress then
     report_progress(pending)
   end
@@ -219,9 +255,9 @@ local function outcome_of(pending)
 end
 
 local function attempt(pending)
-  local outcome = pending.failed_start or await(pending)
-  pending.failed_start = nil
-  outcome = outcome or outcome_of(pending)
+  local outcome = pending.ticket and take_slot(pending) or pending.problem
+  pending.problem = nil
+  outcome = outcome or await(pending) or outcome_of(pending)
   if pending.call.on_event then
     local exchange = pending.exchange
     emit(pending, {
@@ -341,13 +377,6 @@ local function succeeded(pending, outcome)
     or already_deleted(pending, outcome)
 end
 
-local function response_of(pending, outcome)
-  if not outcome.status then
-    return nil
-  end
-  return response.new(outcome.status, pending.attempts, pending.exchange)
-end
-
 local function failure_of(pending, outcome)
   return errors.new({
     kind = outcome.kind,
@@ -357,18 +386,6 @@ local function failure_of(pending, outcome)
     attempts = pending.attempts,
     sent = outcome.sent or false,
   })
-end
-
-local function redirect_message(pending, outcome)
-  if outcome.problem then
-    return outcome.problem .. " (the last to " .. outcome.location .. ")"
-  end
-  local why = outcome.refused or "another origin never gets the key"
-  if pending.request:method() ~= "GET" then
-    why = "a write is never redirected"
-  end
-  return "redirected to " .. outcome.location .. ", which was not followed ("
-    .. why .. ")" .. (outcome.refused and "" or ": check base_url")
 end
 
 local function status_error(pending, outcome, answered)
@@ -381,7 +398,7 @@ local function status_error(pending, outcome, answered)
     value = core.decode(text),
   }
   if outcome.location then
-    answer.message = redirect_message(pending, outcome)
+    answer.message = response.not_followed(pending.request:method(), outcome)
   end
   return errors.from_status(answer, {
     method = pending.request:method(),
@@ -397,10 +414,11 @@ local function conclude(pending, outcome)
     see_end(pending)
     pending.call.sink:failed()
   end
-  local answered = response_of(pending, outcome)
-  if not answered then
+  if not outcome.status then
     return nil, failure_of(pending, outcome)
   end
+  local answered =
+    response.new(outcome.status, pending.attempts, pending.exchange)
   if succeeded(pending, outcome) then
     return pending.exchange, nil, answered
   end
@@ -409,6 +427,9 @@ end
 
 local function finish(self)
   self.deadline = now() + self.call.timeout.total
+  if not self.started then
+    begin(self)
+  end
   while true do
     local outcome = attempt(self)
     if anew(self, outcome) or redirected(self, outcome) then
@@ -416,7 +437,7 @@ local function finish(self)
     elseif not again(self, outcome) then
       return conclude(self, outcome)
     end
-    self.failed_start = begin(self)
+    begin(self)
   end
 end
 
@@ -430,15 +451,18 @@ function methods:finish()
 end
 
 --- Gives the call up; its connection is closed. May run twice.
-function methods:cancel()
+function methods:close()
   leave(self)
   if self.call.sink then
     self.call.sink:failed()
   end
 end
 
--- What a task is told to end of what it waits for.
-methods.close = methods.cancel
+--- The same for one call alone, so that another may be begun in its place.
+function methods:cancel()
+  self:close()
+  wait.serve(self.hub)
+end
 
 --- Puts a prepared request on the wire.
 -- @tparam table hub of `wait`
@@ -462,7 +486,11 @@ local function start(hub, request, call)
     attempts = 0,
     redirects = 0,
   }, Pending)
-  pending.failed_start = begin(pending)
+  -- What is asked for ahead neither queues nor takes the last slot: it may be
+  -- long until somebody waits for it, and so sees that it hangs.
+  if not hub.slots or slots.room(hub.slots) > 1 then
+    begin(pending)
+  end
   return pending
 end
 

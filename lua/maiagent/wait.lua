@@ -8,6 +8,7 @@
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 local host = require("maiagent.host")
+local slots = require("maiagent.slots")
 local tasks = require("maiagent.tasks")
 
 local now = core.now
@@ -23,9 +24,10 @@ local WAITING, TOLD = "waiting", "told"
 --- Makes a hub.
 -- @tparam function|nil hook the option `wait`: hook(client, milliseconds)
 -- @tparam function open makes the libcurl handle when it is first needed
+-- @tparam integer|nil max_in_flight requests on the wire at a time
 -- @treturn table
-local function hub(hook, open)
-  return {
+local function hub(hook, open, max_in_flight)
+  local self = {
     hook = hook,
     open = open,
     tasks = {},
@@ -36,7 +38,14 @@ local function hub(hook, open)
     changes = 0,
     resumed = 0, -- how many tasks were, in this turn
     limit = nil, -- when this turn is to end, if it has a budget
+    slots = nil, -- where max_in_flight was given
   }
+  if max_in_flight then
+    self.slots = slots.new(max_in_flight, function()
+      return self.native and self.native:running() or 0
+    end)
+  end
+  return self
 end
 
 --- The hub's libcurl handle; loads libcurl the first time.
@@ -48,6 +57,15 @@ local function handle(self)
   return self.native
 end
 
+--- Begins the queued requests that there is room for, where max_in_flight was
+-- given. For whoever has taken one off the wire.
+-- @tparam table hub
+local function serve(self)
+  if self.slots and not self.closed and slots.serve(self.slots) then
+    self.changes = self.changes + 1
+  end
+end
+
 local function step_native(self, budget)
   if not self.native then
     return 0
@@ -57,7 +75,8 @@ local function step_native(self, budget)
     self.finished = finished
     self.changes = self.changes + 1
   end
-  return running
+  serve(self)
+  return self.slots and self.native:running() or running
 end
 
 -- Marked in here: pcall itself may lack memory, and must leave no mark behind.
@@ -94,6 +113,7 @@ local function turn(self, budget)
   if not ok then
     error(earliest, 0)
   end
+  serve(self) -- in place of what a task gave up
   wake_at(self, earliest)
   return running, earliest
 end
@@ -310,6 +330,7 @@ return {
   next_look = next_look,
   pause = pause,
   pump = pump,
+  serve = serve,
   sleep = sleep,
   step = step,
   stopped = tasks.stopped,

@@ -50,6 +50,7 @@ order='errors
 pages poll protect response retry upload download filename stream
 folder journal plan sink summary
 checks deadline imported progress registration
+slots
 host tasks
 options wait
 gather
@@ -66,7 +67,7 @@ client
 init'
 leaves=' errors pages poll protect response retry upload download filename'
 leaves+=' stream folder journal plan summary checks'
-leaves+=' deadline imported progress registration '
+leaves+=' slots deadline imported progress registration '
 uses_libcurl=client
 
 lower_than() { # module: all that it may require of the Lua files
