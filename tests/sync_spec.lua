@@ -489,6 +489,31 @@ describe("knowledge_bases:sync", function()
     assert.is_true(summary.counts.kept >= 150)
   end)
 
+  it("lets everything else go on while it hashes", function()
+    shell("truncate -s 300M large.bin")
+    local key = assert(client.uploads:put({ content = "", filename = "x" },
+      "chatbot-file"))
+    assert(client.knowledge_bases.files:create(kb, { files = { { file = key,
+      filename = "large.bin",
+      rawUserDefineMetadata = { maiagent_sha256 = "other" } } } }))
+    local summary, turns, over = nil, 0, false
+    client:go(function()
+      summary = sync({ dry_run = true })
+      over = true
+    end)
+    client:go(function()
+      while not over do
+        turns = turns + 1
+        coroutine.yield()
+      end
+    end)
+    while client:step() do
+      server:step(0.001, client)
+    end
+    assert.same({ "large.bin" }, names_of(summary).replaced)
+    assert.is_true(turns > 8, turns .. " turns")
+  end)
+
   it("returns what is wrong with the folder or the service", function()
     write("file", "")
     for path, expected in pairs({

@@ -81,18 +81,23 @@ describe("knowledge_bases.files:upload_all", function()
     assert.equal(0, requests(server, "POST", "/files/"))
   end)
 
-  it("takes paths and contents", function()
+  it("takes paths, contents and readers", function()
     local folder = child.folder()
     local path = folder .. "/常見問題.txt"
     local out = assert(io.open(path, "wb"))
     out:write("from a path")
     out:close()
+    local given = { "from", " a ", "reader" }
     local results, failures = files:upload_all(kb, { path,
-      { content = "", filename = "empty" } })
+      { content = "", filename = "empty" },
+      { reader = function()
+        return table.remove(given, 1)
+      end, filename = "read", size = 13 } })
     child.remove(folder)
     assert.is_nil(failures)
     assert.equal("常見問題.txt", results[1].filename)
-    assert.same({ 11, 0 }, { results[1].size, results[2].size })
+    assert.same({ 11, 0, 13 },
+      { results[1].size, results[2].size, results[3].size })
   end)
 
   it("goes on where some fail", function()
@@ -266,6 +271,25 @@ describe("knowledge_bases.files:upload_all", function()
     assert.same({}, results)
     for i = 1, 9 do
       assert.equal("cancelled", failures[i].kind)
+    end
+  end)
+
+  it("ends with its task", function()
+    local results, failures
+    server:fault({ kind = "hang", path = "/maiagent%-media/$", times = 99 })
+    local task = client:go(function()
+      results, failures = files:upload_all(kb, sources_of(9))
+    end)
+    for _ = 1, 20 do
+      client:step()
+      server:step(0.01, client)
+    end
+    task:cancel()
+    assert.is_true(task:done())
+    assert.same({}, results)
+    for i = 1, 9 do
+      assert.equal("cancelled", failures[i].kind)
+      assert.matches("the task was cancelled", failures[i].message)
     end
   end)
 

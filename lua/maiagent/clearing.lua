@@ -61,6 +61,13 @@ local function delete_all(state, kb_id, files, options, concurrency)
   return failures or {}
 end
 
+local function unknown()
+  return errors.new({
+    kind = "decode",
+    message = "the service doesn't say whether it is processed",
+  })
+end
+
 --- Waits until files are processed.
 -- @tparam table state
 -- @tparam string kb_id
@@ -77,12 +84,17 @@ local function processed(state, kb_id, files, options, timeout)
   if #ids == 0 then
     return {}
   end
-  local _, failures = processing.wait_for_files(state, kb_id, ids, {
+  local done, failures = processing.wait_for_files(state, kb_id, ids, {
     timeout = timeout,
     max_retries = options.max_retries,
     headers = options.headers,
   })
-  return failures or {}
+  local result = {}
+  for i = 1, #ids do
+    -- Whoever deletes by this must not take silence for success.
+    result[i] = not done[i] and (failures and failures[i] or unknown()) or nil
+  end
+  return result
 end
 
 return { delete_all = delete_all, processed = processed }
