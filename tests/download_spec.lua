@@ -2,6 +2,7 @@ local child = require("tests.support.child")
 local raw_server = require("tests.support.raw_server")
 local service = require("tests.support.service")
 local socket = require("socket")
+local testing = require("maiagent.testing")
 
 local KEY = "key-0123456789"
 local PIECES = {}
@@ -623,11 +624,11 @@ describe("in a folder the file is called as the server says:", function()
   end)
 end)
 
-local function as_child(environment, script)
+local function as_child(environment, script, ...)
   local path = path_of("script.lua")
   write(path, script)
   local text = child.output_of(environment
-    .. child.command({}, path, { folder }) .. " 2>&1")
+    .. child.command({}, path, { folder, ... }) .. " 2>&1")
   os.remove(path)
   return text
 end
@@ -648,6 +649,18 @@ local file = assert(client.knowledge_bases.files:upload(kb.id,
 local saved, err =
   client.knowledge_bases.files:download(kb.id, file.id, folder .. "/a")
 print(saved, err and err.kind, err and err.message)
+]]
+
+-- A download that kills its own process where the third part was reached.
+local KILLED = [[
+local maiagent = require("maiagent")
+local folder, base_url, url = ...
+local client = maiagent.new({ api_key = "test-key", base_url = base_url })
+client:download(url, folder .. "/a", { on_progress = function(received, total)
+  if total > 0 and received > total / 3 then
+    os.execute("kill -9 $PPID")
+  end
+end })
 ]]
 
 describe("a download into a place that is not good", function()
@@ -793,6 +806,40 @@ describe("knowledge_bases.files:download", function()
       assert.truthy(err.message:find(row[1], 1, true))
     end)
   end
+
+  it("counts its timeout over all its requests", function()
+    local server, client, kb, id = uploaded()
+    server:fault({ kind = "delay", seconds = 0.2, times = 4 })
+    server:fault({ kind = "status", status = 403, path = "^/media/",
+      method = "GET" })
+    local _, err = client.knowledge_bases.files:download(kb, id, path_of("a"),
+      { timeout = 0.3 })
+    assert.equal("timeout", err.kind)
+  end)
+
+  it("goes on after kill -9", function()
+    local server = testing.spawn()
+    local client = service.client(server)
+    local kb = knowledge_base(client)
+    local content = CONTENT:rep(5)
+    local file = assert(client.knowledge_bases.files:upload(kb,
+      { content = content, filename = "x.bin" }))
+    local url = assert(client.knowledge_bases.files:get(kb, file.id)).file
+    server:fault({ kind = "drip", bytes = 50000, seconds = 0.01,
+      path = "^/media/" })
+    as_child("", KILLED, server.base_url, url)
+    local left = #(read(path_of("a.part")) or "")
+    assert.is_true(left > 0 and left < #content, left)
+    local first
+    assert(client:download(url, path_of("a"), { on_progress = function(n)
+      first = first or n
+    end }))
+    assert.equal(left, first)
+    assert.is_true(content == read(path_of("a")))
+    assert.equal("a", listing())
+    client:close()
+    server:stop()
+  end)
 
   it("says so where there is no URL", function()
     local server, client, kb, id = uploaded()

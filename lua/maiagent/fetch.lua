@@ -8,6 +8,7 @@ local filename = require("maiagent.filename")
 local options_of = require("maiagent.options")
 local send = require("maiagent.send")
 local sink_of = require("maiagent.sink")
+local storing = require("maiagent.storing")
 
 local UNNAMED = "download"
 local LONGEST_NAME = 200 -- bytes; the endings of ours come after it
@@ -228,11 +229,7 @@ local function checked(operation, path, given)
   check_path(operation, path)
   local options = options_of.download(operation, given)
   check_headers(operation, options)
-  return options, {
-    timeout = options.timeout,
-    max_retries = options.max_retries,
-    headers = options.headers,
-  }
+  return options
 end
 
 --- Downloads a URL into a file: written to PATH.part and renamed when it is
@@ -266,28 +263,32 @@ local function url_to_file(state, url, path, given)
     { operation = "download", named = url })
 end
 
--- A presigned URL may be over before its turn comes: asked for once more.
--- `find` gives url, name; or nil, err, response.
-local function fetch_found(state, find, path, options, operation)
-  local saved, err, response
-  for _ = 1, 2 do
-    local url, name, refused = find()
-    if not url then
-      return nil, name, refused
-    end
-    if url:find("^/") then
-      url = core.join(state.settings.base, url) or url
-    end
-    saved, err, response = fetch(state, url, path, options, {
-      operation = operation,
-      named = state.settings.base,
-      filename = name,
-    })
-    if saved or err.status ~= 403 then
-      break
-    end
+-- `find`, given the clock, gives url, name; or nil, err, response.
+local function find_and_fetch(state, find, path, options, operation, clock)
+  local url, name, response = find(clock)
+  if not url then
+    return nil, name, response
   end
-  return saved, err, response
+  local left, late = clock:options(options)
+  if not left then
+    return nil, late
+  end
+  if url:find("^/") then
+    url = core.join(state.settings.base, url) or url
+  end
+  return fetch(state, url, path, left,
+    { operation = operation, named = state.settings.base, filename = name })
+end
+
+-- A presigned URL may be over before its turn comes: asked for once more.
+local function fetch_found(state, find, path, options, operation)
+  local clock = storing.clock_of(state, options)
+  local saved, err, response =
+    find_and_fetch(state, find, path, options, operation, clock)
+  if saved or not err or err.status ~= 403 then
+    return saved, err, response
+  end
+  return find_and_fetch(state, find, path, options, operation, clock)
 end
 
 local GONE = { deleting = "conflict", deleted = "not_found" }
@@ -320,8 +321,12 @@ end
 -- @treturn table|nil response
 local function file(state, kb_id, file_id, path, given)
   local operation = "knowledge_bases.files.download"
-  local options, quiet = checked(operation, path, given)
-  return fetch_found(state, function()
+  local options = checked(operation, path, given)
+  return fetch_found(state, function(clock)
+    local quiet, late = storing.quiet(clock, options)
+    if not quiet then
+      return nil, late
+    end
     local found, err, response = call.run(state,
       call.rows["knowledge_bases.files.get"], { kb_id, file_id }, nil, quiet)
     err = found and unusable(operation, found) or err
@@ -384,9 +389,13 @@ local function translation(state, kb_id, file_id, id, path, given)
   local options = checked(operation, path, given)
   local own = call.prepare(state, row, ids, nil, {}):url()
   local target, direct = target_of(path, own), nil
-  local function find()
+  local function find(clock)
+    local left, late = clock:options(options)
+    if not left then
+      return nil, late
+    end
     local exchange, sink, response = get(state, own,
-      target.part .. ".answer", options,
+      target.part .. ".answer", left,
       { operation = operation, named = own, is_quiet = is_json })
     if not exchange then
       return nil, sink, response
