@@ -149,8 +149,8 @@ static void platform_step(struct loop *loop, double limit) {
     count = epoll_wait(loop->epoll, events, most, 0);
     for (int i = 0; i < count; i++)
       serve(loop, &events[i]);
-    if (limit > 0 && loop_now() >= limit)
-      break;
+    if (count > 0 && limit > 0 && loop_now() >= limit)
+      return; /* the timer stands, and sockets look at libcurl's time as well */
   }
   platform_due(loop);
 }

@@ -1,6 +1,6 @@
 -- The library in the event loops of others: each example of one makes twenty
--- requests side by side while a clock of that loop ticks. Not among the specs
--- that `make test` runs, since it needs those loops; .ci/run has it on every Lua.
+-- requests side by side while a clock of it ticks. Not among the specs that
+-- `make test` runs, since it needs those loops; .ci/run has it on every Lua.
 
 local child = require("tests.support.child")
 local testing = require("maiagent.testing")
