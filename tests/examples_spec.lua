@@ -130,6 +130,55 @@ describe("the examples", function()
     assert.same({}, server:violations())
   end)
 
+  it("upload_folder brings a folder, and only once", function()
+    local kb = knowledge_base()
+    local command = child.command(environment(server),
+      path_of("upload_folder.lua"), { kb.id, path_of("data") })
+    local code, output = run(command)
+    assert.equal(0, code, output)
+    assert_says(output, { "100 %: 4 of 4 files\n",
+      "uploaded   常見問題.txt (new)", "\n4 uploaded, 0 replaced," })
+    code, output = run(command)
+    assert.equal(0, code, output)
+    assert_says(output, { "4 kept, 0 failed" })
+    assert.equal(4, #maiagent.assert(client.knowledge_bases.files:all(kb.id)))
+    assert.same({}, server:violations())
+  end)
+
+  it("upload_folder draws a bar on a terminal", function()
+    local code, output = run("script -qec " .. child.quoted(child.command(
+      { MAIAGENT_API_KEY = "" }, path_of("upload_folder.lua"))) .. " /dev/null")
+    assert.equal(0, code, output)
+    assert_says(output, { "MAIAGENT_API_KEY is not set",
+      "\r[" .. ("#"):rep(30) .. "] 4 of 4 files, ", "4 uploaded, 0 replaced" })
+    assert.is_nil(output:find("100 %%"))
+  end)
+
+  it("upload_folder may be stopped with Ctrl-C and run again", function()
+    local kb = knowledge_base()
+    server:fault({ kind = "hang", path = "/maiagent%-media/$" })
+    local command = child.command(environment(server),
+      path_of("upload_folder.lua"), { kb.id, path_of("data") })
+    local code, output = run(command .. " >out 2>&1 & p=$!; "
+      .. "for i in $(seq 200); do sleep 0.05; grep -q 'of 4 files' out "
+      .. "&& break; done; sleep 0.2; kill -INT $p; wait $p; c=$?; cat out; "
+      .. "rm out; (exit $c)")
+    assert.equal(1, code, output)
+    assert_says(output, { "interrupted!", "Run it again to go on." })
+    local list = maiagent.assert(client.knowledge_bases.files:all(kb.id))
+    assert.equal(3, #list)
+    code, output = run(command)
+    assert.equal(0, code, output)
+    assert_says(output, { "1 uploaded, ", "3 kept, 0 failed" })
+  end)
+
+  it("upload_folder says how it is called", function()
+    local code, output = run(child.command(environment(server),
+      path_of("upload_folder.lua")))
+    assert.equal(2, code)
+    assert_says(output, { "usage: lua upload_folder.lua KNOWLEDGE_BASE_ID" })
+  end)
+
   it("without a key say what is missing", function()
     local code, output = run(child.command({ MAIAGENT_API_KEY = "" },
       path_of("list_everything.lua")))

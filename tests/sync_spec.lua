@@ -1,6 +1,7 @@
 -- A folder and a knowledge base of the stand-in.
 
 local child = require("tests.support.child")
+local core = require("maiagent.core")
 local disk = require("maiagent.disk")
 local errors = require("maiagent.errors")
 local journal = require("maiagent.journal")
@@ -450,10 +451,12 @@ describe("knowledge_bases:sync", function()
     for i = 1, 30 do
       write(i .. ".txt", tostring(i))
     end
+    local started = core.now()
     local summary = sync({ concurrency = 1, on_progress = function(progress)
       assert.equal(30, progress.total)
       return false
     end })
+    assert.is_true(core.now() - started < 10) -- nothing waits for nothing
     assert.is_true(summary.cancelled)
     assert.is_true(summary.counts.failed > 0)
     local again = sync()

@@ -35,9 +35,11 @@ function Crew:stop()
     self.stopping = true
     self.deadline = now() + LAST_WORDS
   end
-  local running, others = tasks.running(self.hub), {}
+  -- The one that calls this is not cut off: it comes to its end by itself.
+  local others = {}
   for _, task in ipairs(self.tasks) do
-    if task.stores and task ~= running and not task.finished then
+    local waits = coroutine.status(task.thread) == "suspended"
+    if task.stores and waits and not task.finished then
       others[#others + 1] = task
       self.storing = self.storing - 1
     end
@@ -78,6 +80,11 @@ local function moved(crew, job, sent)
   job.sent = sent
 end
 
+-- Not every time: bytes move far more often than a program wants to know.
+local function report_now_and_then(crew)
+  return now() - crew.reported < PROGRESS_INTERVAL or report(crew)
+end
+
 -- Of one transfer, as the option `on_progress` of a single call takes it.
 local function on_bytes(crew, job)
   if not crew.work.on_progress then
@@ -88,7 +95,7 @@ local function on_bytes(crew, job)
     if crew.stopping then
       return false
     end
-    return now() - crew.reported < PROGRESS_INTERVAL or report(crew)
+    return report_now_and_then(crew)
   end
 end
 
@@ -122,6 +129,8 @@ local function storer(crew)
       if key then
         crew.stored[#crew.stored + 1] = { job = job, key = key }
         crew.since = crew.since or now()
+        moved(crew, job, job.size)
+        report_now_and_then(crew)
       elseif not crew.stopping then
         crew:conclude(job, nil, err)
       end
