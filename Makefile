@@ -42,7 +42,7 @@ LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
 .PHONY: all spec-modules deps demo test test-all lint layers sanitize torture judge \
-  install rock clean help
+  bench install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -133,6 +133,15 @@ judge: ## the operations specs through Prism, in front of the stand-in
 	@tests/support/deps.sh 5.4 test judge
 	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
 	@tests/support/judge.sh
+
+# Each prints a table; BENCH_MIB, BENCH_ROUNDS and BENCH_FILES make it shorter.
+bench: ## transfers beside curl's and python's; takes minutes
+	@tests/support/deps.sh 5.4 demo bench
+	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
+	@for subject in transfer upload_all; do \
+	  LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+	  lua5.4 tests/bench/$$subject.lua $(BENCH_FILES) || exit 1; \
+	done
 
 install: all ## install into PREFIX (DESTDIR is honoured) for LUA_VERSION
 	@set -e; root="$(DESTDIR)$(PREFIX)"; \

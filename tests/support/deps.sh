@@ -1,8 +1,9 @@
 #!/bin/sh
 # deps.sh LUA JOB...: makes sure that what the jobs need is installed. LUA is
 # 5.1, 5.2, 5.3, 5.4 or luajit; the jobs are build, demo, test, lint, judge,
-# signer, packaging and hosts. On Debian and Ubuntu missing packages are installed with
-# apt-get, after saying which; where nothing is missing nothing is run.
+# signer, packaging, hosts and bench. On Debian and Ubuntu missing packages are
+# installed with apt-get, after saying which; where nothing is missing nothing
+# is run.
 # Elsewhere it only says what is needed.
 # "a|b" is "either; the first that apt knows is installed".
 set -eu
@@ -34,6 +35,7 @@ packages_of() {
       echo "curl"
       ;;
     signer) echo "python3-boto3" ;;
+    bench) echo "time curl python3-requests" ;;
     packaging) echo "luarocks zip unzip git" ;;
     hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson lua-luv" \
       "lua-cqueues lua-socket lua-event lua-copas neovim ca-certificates" \

@@ -1,0 +1,173 @@
+/*
+** The other end of the benchmarks: a server that costs as little as can be, so
+** that what is measured is the client.
+**
+**   GET /bytes/N         N bytes
+**   POST …presigned-url/ where to upload to, as the service answers it
+**   POST anything else   reads the body and answers 204
+**
+** Prints its port and ends when its standard input does.
+*/
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BLOCK ((size_t)1024 * 1024)
+
+static int port;
+static char zeros[BLOCK];
+
+struct request {
+  char head[16384];
+  size_t head_length, extra; /* extra: bytes of the body read with the head */
+  long long content_length;
+};
+
+static bool send_all(int fd, const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t count = send(fd, bytes, length, MSG_NOSIGNAL);
+    if (count <= 0)
+      return false;
+    bytes += count;
+    length -= (size_t)count;
+  }
+  return true;
+}
+
+static long long length_of(const char *head) {
+  const char *line = strcasestr(head, "\r\nContent-Length:");
+  return line ? atoll(line + 17) : 0;
+}
+
+static bool read_head(int fd, struct request *r) {
+  size_t length = 0;
+  while (length < sizeof r->head - 1) {
+    ssize_t count = recv(fd, r->head + length, sizeof r->head - 1 - length, 0);
+    if (count <= 0)
+      return false;
+    length += (size_t)count;
+    r->head[length] = '\0';
+    const char *end = strstr(r->head, "\r\n\r\n");
+    if (!end)
+      continue;
+    r->head_length = (size_t)(end - r->head) + 4;
+    r->extra = length - r->head_length;
+    r->content_length = length_of(r->head);
+    return true;
+  }
+  return false;
+}
+
+static bool drain(int fd, struct request *r, char *block) {
+  long long left = r->content_length - (long long)r->extra;
+  while (left > 0) {
+    size_t wanted = left < (long long)BLOCK ? (size_t)left : BLOCK;
+    ssize_t count = recv(fd, block, wanted, 0);
+    if (count <= 0)
+      return false;
+    left -= count;
+  }
+  return true;
+}
+
+static bool send_head(int fd, const char *status, long long length) {
+  char head[160];
+  int count = snprintf(head, sizeof head,
+                       "HTTP/1.1 %s\r\nContent-Type: "
+                       "application/octet-stream\r\nContent-Length: %lld"
+                       "\r\n\r\n",
+                       status, length);
+  return send_all(fd, head, (size_t)count);
+}
+
+static bool send_bytes(int fd, long long length) {
+  bool ok = send_head(fd, "200 OK", length);
+  while (ok && length > 0) {
+    size_t count = length < (long long)BLOCK ? (size_t)length : BLOCK;
+    ok = send_all(fd, zeros, count);
+    length -= (long long)count;
+  }
+  return ok;
+}
+
+static bool send_grant(int fd) {
+  char body[200], text[400];
+  int length = snprintf(body, sizeof body,
+                        "{\"url\":\"http://127.0.0.1:%d/store\","
+                        "\"fields\":{\"key\":\"media/a.bin\"}}",
+                        port);
+  int count = snprintf(text, sizeof text,
+                       "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                       "Content-Length: %d\r\n\r\n%s",
+                       length, body);
+  return send_all(fd, text, (size_t)count);
+}
+
+static bool answer(int fd, struct request *r, char *block) {
+  if (strncmp(r->head, "GET /bytes/", 11) == 0)
+    return send_bytes(fd, atoll(r->head + 11));
+  if (!drain(fd, r, block))
+    return false;
+  char *line_end = strchr(r->head, '\r');
+  *line_end = '\0';
+  if (strstr(r->head, "presigned-url/"))
+    return send_grant(fd);
+  return send_all(fd, "HTTP/1.1 204 No Content\r\n\r\n", 27);
+}
+
+static void *converse(void *data) {
+  int fd = (int)(long)data, on = 1;
+  char *block = malloc(BLOCK);
+  struct request *r = malloc(sizeof *r);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  while (block && r && read_head(fd, r) && answer(fd, r, block))
+    ;
+  free(r);
+  free(block);
+  close(fd);
+  return NULL;
+}
+
+static void *serve(void *data) {
+  int listener = (int)(long)data;
+  for (;;) {
+    int fd = accept(listener, NULL, NULL);
+    pthread_t thread;
+    if (fd < 0)
+      continue;
+    if (pthread_create(&thread, NULL, converse, (void *)(long)fd) == 0)
+      pthread_detach(thread);
+    else
+      close(fd);
+  }
+  return NULL;
+}
+
+int main(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t size = sizeof address;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  pthread_t thread;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
+      listen(listener, 128) != 0 ||
+      getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
+    perror("bench server");
+    return 1;
+  }
+  port = ntohs(address.sin_port);
+  printf("%d\n", port);
+  fflush(stdout);
+  if (pthread_create(&thread, NULL, serve, (void *)(long)listener) != 0)
+    return 1;
+  while (getchar() != EOF)
+    ;
+  return 0;
+}
