@@ -2,8 +2,9 @@
 -- terminal, plain lines elsewhere. Only what is new or changed is uploaded, so
 -- it may be stopped at any moment, and run again.
 --
---   MAIAGENT_API_KEY=… lua upload_folder.lua KNOWLEDGE_BASE_ID FOLDER
+--   MAIAGENT_API_KEY=… lua upload_folder.lua KNOWLEDGE_BASE_ID FOLDER [SHARD]
 --
+-- SHARD is a part of the work for each of several processes, such as 2/8.
 -- Without MAIAGENT_API_KEY it takes the folder `data` beside it to a stand-in
 -- of the service, which it starts on this machine.
 
@@ -63,7 +64,8 @@ local function connect()
   if not key or key == "" then
     return demonstration()
   elseif not arg[2] then
-    io.stderr:write("usage: lua upload_folder.lua KNOWLEDGE_BASE_ID FOLDER\n")
+    io.stderr:write("usage: lua upload_folder.lua KNOWLEDGE_BASE_ID FOLDER "
+      .. "[SHARD]\n")
     os.exit(2)
   end
   return maiagent.new(), arg[1], arg[2]
@@ -82,7 +84,7 @@ end
 local client, kb_id, folder, server = connect()
 local ok, summary, err = pcall(function()
   return client.knowledge_bases:sync(kb_id, folder,
-    { on_progress = on_progress })
+    { on_progress = on_progress, shard = arg[3] })
 end)
 if is_terminal then
   io.stderr:write("\n")

@@ -130,6 +130,33 @@ describe("the examples", function()
     assert.same({}, server:violations())
   end)
 
+  it("upload_folder takes a part of a folder", function()
+    local kb, taken = knowledge_base(), 0
+    for _, shard in ipairs({ "1/2", "2/2" }) do
+      local code, output = run(child.command(environment(server),
+        path_of("upload_folder.lua"), { kb.id, path_of("data"), shard }))
+      assert.equal(0, code, output)
+      taken = taken + tonumber(output:match("\n(%d+) uploaded, 0 replaced,"))
+    end
+    assert.equal(4, taken)
+    assert.equal(4, #maiagent.assert(client.knowledge_bases.files:all(kb.id)))
+  end)
+
+  it("export_labels saves sheets that can be taken back", function()
+    local kb = fill()
+    local folder = child.folder()
+    local code, output = child.run(folder, child.command(environment(server),
+      path_of("export_labels.lua"), { "." }))
+    assert.equal(0, code, output)
+    assert_says(output, { "Manuals, labels: ./" .. kb.id .. "-labels.xlsx" })
+    local report = maiagent.assert(client.knowledge_bases:import_labels_excel(
+      kb.id, folder .. "/" .. kb.id .. "-labels.xlsx"))
+    assert.equal(1, report.total_rows)
+    assert.equal(kb.id .. "-labels.xlsx\n" .. kb.id .. "-metadata.xlsx",
+      child.remove(folder))
+    assert.same({}, server:violations())
+  end)
+
   it("upload_folder brings a folder, and only once", function()
     local kb = knowledge_base()
     local command = child.command(environment(server),
