@@ -15,6 +15,7 @@ files["lua/maiagent"] = { read_globals = { "ngx" } }
 
 -- LÖVE calls what a game puts into its `love` table.
 files["examples"] = { globals = { "love" }, read_globals = { "ngx" } }
+files["examples/openresty"] = { globals = { "ngx" } }
 
 -- Specs may run on any version and look at what it has.
 files["tests"] = { std = "max+busted", globals = { "love", "ngx" } }

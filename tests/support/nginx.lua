@@ -57,10 +57,14 @@ local function filled(text, values)
 end
 
 --- A folder and a port for an nginx that is not started yet.
+-- @tparam string|nil parent where the folder is made
 -- @treturn table folder, port
-function nginx.new()
+function nginx.new(parent)
   local place = { folder = os.tmpname(), port = free_port() }
   os.remove(place.folder)
+  if parent then
+    place.folder = parent .. place.folder:match("/[^/]+$")
+  end
   run("mkdir %s", place.folder)
   return place
 end
@@ -94,11 +98,25 @@ function nginx.start(place, parts, environment)
     main = parts.main or "",
     http = parts.http,
   })
-  local file = assert(io.open(place.folder .. "/nginx.conf", "w"))
-  file:write((filled(text, place)))
+  nginx.write(place, "nginx.conf", (filled(text, place)))
+  nginx.launch(place, "nginx.conf", environment)
+end
+
+--- Writes a file into the folder.
+function nginx.write(place, name, text)
+  local file = assert(io.open(place.folder .. "/" .. name, "w"))
+  file:write(text)
   file:close()
-  run("%s nginx -p %s -c %s/nginx.conf 2>%s/start.log &", environment or "",
-    place.folder, place.folder, place.folder)
+end
+
+--- Starts nginx with a configuration that is in the folder, and waits until it
+-- listens. Its standard error goes to start.log.
+-- @tparam table place of `new`
+-- @tparam string name of the configuration
+-- @tparam string|nil environment assignments before the command
+function nginx.launch(place, name, environment)
+  run("%s nginx -p %s -c %s 2>%s/start.log &", environment or "",
+    place.folder, name, place.folder)
   wait_for(place.port)
   place.pid = assert(nginx.read(place, "nginx.pid"):match("%d+"),
     nginx.read(place, "start.log") .. nginx.read(place, "error.log"))
