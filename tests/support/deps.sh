@@ -37,7 +37,7 @@ packages_of() {
     signer) echo "python3-boto3" ;;
     bench) echo "time curl python3-requests" ;;
     packaging) echo "luarocks zip unzip git" ;;
-    hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson lua-luv" \
+    hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson wrk lua-luv" \
       "lua-cqueues lua-socket lua-event lua-copas neovim ca-certificates" \
       "love libgl1-mesa-dri xvfb xauth" ;;
     *) echo "deps.sh: unknown job $1" >&2 && exit 2 ;;

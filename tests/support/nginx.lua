@@ -8,7 +8,7 @@ local nginx = {}
 -- What every configuration begins with; the spec adds a server.
 local CONFIGURATION = [[
 ${modules}
-worker_processes 1;
+worker_processes ${workers};
 daemon off;
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log info;
@@ -89,13 +89,14 @@ end
 
 --- Starts nginx and waits until it listens.
 -- @tparam table place of `new`
--- @tparam table parts modules, main, http: pieces of the configuration, in
+-- @tparam table parts workers (1); modules, main, http: pieces of the configuration, in
 --   which ${folder}, ${port} and other names of `place` stand for themselves
 -- @tparam string|nil environment assignments before the command
 function nginx.start(place, parts, environment)
   local text = filled(CONFIGURATION, {
     modules = parts.modules or "",
     main = parts.main or "",
+    workers = parts.workers or 1,
     http = parts.http,
   })
   nginx.write(place, "nginx.conf", (filled(text, place)))
