@@ -5,6 +5,7 @@
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 local gather = require("maiagent.gather")
+local host = require("maiagent.host")
 local protect = require("maiagent.protect")
 local tasks = require("maiagent.tasks")
 local wait = require("maiagent.wait")
@@ -45,6 +46,7 @@ function Crew:stop()
     end
   end
   gather.cancel(others)
+  wait.serve(self.hub) -- in place of those that were cancelled
   self.hub.changes = self.hub.changes + 1
 end
 
@@ -203,6 +205,25 @@ local function add_registrar(crew)
   crew.tasks[#crew.tasks + 1] = task
 end
 
+local function attempt(crew, fn)
+  local ok, raised = pcall(fn)
+  if not ok then
+    fail(crew, raised)
+  end
+  return ok
+end
+
+-- Where the host has no coroutines.
+local function run_in_order(crew)
+  crew.storing = 1
+  attempt(crew, storer(crew))
+  crew.storing = 0
+  if not attempt(crew, registrar(crew)) then
+    crew.quiet = true
+    attempt(crew, registrar(crew))
+  end
+end
+
 -- A Ctrl-C is raised out of the wait of the main chunk; out of a parked task
 -- nothing is, and parking minds in which coroutine it happens.
 local function await(crew)
@@ -212,6 +233,16 @@ local function await(crew)
     fail(crew, raised)
   end
   return ok
+end
+
+local function run_together(crew)
+  for _ = 1, math.min(crew.work.concurrency, crew.work.total) do
+    add_storer(crew)
+  end
+  add_registrar(crew)
+  if not await(crew) then
+    await(crew) -- for the registrar
+  end
 end
 
 --- Stores and registers.
@@ -237,15 +268,12 @@ local function run(hub, work)
     count = { done = 0, failed = 0, total = work.total, bytes_sent = 0,
       bytes_total = work.bytes_total },
   }, Crew)
-  for _ = 1, math.min(work.concurrency, work.total) do
-    add_storer(crew)
-  end
-  add_registrar(crew)
-  if not await(crew) then
-    await(crew) -- for the registrar
-  end
+  local _, in_order = host.starter()
+  local run_all = in_order and run_in_order or run_together
+  run_all(crew)
   local abandoned = #crew.tasks > 0
   gather.cancel(crew.tasks)
+  wait.serve(hub)
   if crew.failure then
     error(crew.failure[1], 0)
   end

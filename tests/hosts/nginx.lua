@@ -1,6 +1,7 @@
 -- The library in a real nginx. Not among the specs that `make test` runs,
 -- since it needs nginx with its Lua module; .ci/run installs both.
 
+local child = require("tests.support.child")
 local maiagent = require("maiagent")
 local nginx = require("tests.support.nginx")
 local socket = require("socket")
@@ -31,6 +32,11 @@ local HTTP = [[
         ok and (models and #models or tostring(err)) or tostring(models))
     end
     call "init"
+    function knowledge_base()
+      return assert(client.knowledge_bases:create({ name = "Manuals",
+        embeddingModel = client.embedding_models:list()[1].id,
+        rerankerModel = client.reranker_models:list()[1].id })).id
+    end
     function beside()
       client:go(function()
         ngx.shared.seen:set("gone", #assert(client.embedding_models:list()))
@@ -39,6 +45,13 @@ local HTTP = [[
         return client.embedding_models:list()
       end)
       ngx.shared.seen:set("gathered", errors and "failed" or #results)
+      local sources = {}
+      for i = 1, 3 do
+        sources[i] = { content = "content " .. i, filename = i .. ".txt" }
+      end
+      local files, failed =
+        client.knowledge_bases.files:upload_all(knowledge_base(), sources)
+      ngx.shared.seen:set("uploaded", failed and "failed" or #files)
     end
     beside()
   }
@@ -93,6 +106,12 @@ local HTTP = [[
         end
         local results, errors = client:gather(list)
         ngx.say(errors and "failed" or #results)
+      }
+    }
+    location /sync {
+      content_by_lua_block {
+        ngx.say(tostring(assert(client.knowledge_bases:sync(
+          knowledge_base(), "${data}"))))
       }
     }
     location /go {
@@ -192,6 +211,7 @@ describe("nginx", function()
     server = testing.spawn()
     server:fault({ kind = "delay", seconds = 0.2, times = math.huge })
     place = nginx.new()
+    place.data = child.root .. "/examples/data"
     place.path, place.cpath = package.path, os.getenv("NGINX_CPATH")
     place.tls_port = nginx.free_port()
     nginx.certify(place)
@@ -230,6 +250,7 @@ describe("nginx", function()
   it("runs tasks to their end where nothing else runs yet", function()
     assert.equal("2", seen(port, "gone"))
     assert.equal("2", seen(port, "gathered"))
+    assert.equal("3", seen(port, "uploaded"))
   end)
 
   for _, phase in ipairs({ "set", "balancer", "header_filter", "body_filter",
@@ -257,6 +278,16 @@ describe("nginx", function()
       assert.equal("5", (select(2, answer(connection))))
     end
     assert.is_true(socket.gettime() - started < 0.9)
+  end)
+
+  it("synchronises folders within several requests at a time", function()
+    local waiting = {}
+    for i = 1, 3 do
+      waiting[i] = open(port, "/sync")
+    end
+    for _, connection in ipairs(waiting) do
+      assert.truthy(select(2, answer(connection)):find("^4 uploaded, "))
+    end
   end)
 
   it("runs a task beside the handler, within its request", function()
