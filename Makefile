@@ -41,8 +41,8 @@ else
 LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
-.PHONY: all spec-modules deps demo test test-all lint layers sanitize torture judge \
-  bench install rock clean help
+.PHONY: all spec-modules deps demo test test-all lint layers sanitize torture \
+  threads judge bench install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -128,6 +128,10 @@ sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 torture: ## make every allocation fail, one after the other
 	@tests/support/deps.sh 5.4 test
 	@MAKE="$(MAKE)" tests/support/torture.sh
+
+threads: ## two Lua states in two threads, under ThreadSanitizer
+	@tests/support/deps.sh 5.4 test
+	@MAKE="$(MAKE)" tests/support/threads.sh
 
 judge: ## the operations specs through Prism, in front of the stand-in
 	@tests/support/deps.sh 5.4 test judge

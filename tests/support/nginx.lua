@@ -89,8 +89,9 @@ end
 
 --- Starts nginx and waits until it listens.
 -- @tparam table place of `new`
--- @tparam table parts workers (1); modules, main, http: pieces of the configuration, in
---   which ${folder}, ${port} and other names of `place` stand for themselves
+-- @tparam table parts workers (1); modules, main, http: pieces of the
+--   configuration, in which ${folder}, ${port} and other names of `place` stand
+--   for themselves
 -- @tparam string|nil environment assignments before the command
 function nginx.start(place, parts, environment)
   local text = filled(CONFIGURATION, {

@@ -21,7 +21,15 @@ local FAULTS = {
   garbage = { kind = "status", status = 200, body = "{\"a\": [1, 2" },
 }
 
-local server = testing.start { api_key = arg[2] or "test-key" }
+-- STANDIN_TLS is a folder with certificate.pem and key.pem.
+local folder = os.getenv "STANDIN_TLS"
+local server = testing.start {
+  api_key = arg[2] or "test-key",
+  tls = folder and {
+    certificate = folder .. "/certificate.pem",
+    key = folder .. "/key.pem",
+  },
+}
 
 if arg[1] == "faults" then
   for id, fault in pairs(FAULTS) do
