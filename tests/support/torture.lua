@@ -7,7 +7,10 @@ local BASE_URL = assert(os.getenv "MAIAGENT_TEST_URL", "MAIAGENT_TEST_URL")
 local KEY = os.getenv "MAIAGENT_TEST_KEY" or "test-key"
 local SAVED = assert(os.getenv "MAIAGENT_TEST_SAVED", "MAIAGENT_TEST_SAVED")
 
-local maiagent, client, kb, label
+local COMPILED = assert(os.getenv "MAIAGENT_COMPILED", "MAIAGENT_COMPILED")
+local RESUMED = SAVED .. ".resumed"
+
+local maiagent, client, kb, label, stored, resumed, uploaded
 
 local function connect(lib)
   return lib.new {
@@ -19,20 +22,20 @@ local function connect(lib)
 end
 
 -- Reads the library's files now, so that what is tortured is the library and
--- not Lua's compiler.
+-- not Lua's compiler; compiled ones, because every state reads them.
 local function prepare()
   for path in os.getenv "MAIAGENT_LUA_FILES":gmatch "%S+" do
     local name = path:match "^lua/(.*)%.lua$":gsub("/init$", ""):gsub("/", ".")
-    package.preload[name] = assert(loadfile(path))
+    package.preload[name] = assert(loadfile(COMPILED .. "/" .. path))
   end
 end
 
--- A retry is what is tested, its pause is not.
+-- A repetition is what is tested, the pause before it is not.
 local function take_out_pauses()
-  local retry = require "maiagent.retry"
-  local delay = retry.delay
-  retry.delay = function(...)
-    return delay(...) and 0
+  local wait = require "maiagent.wait"
+  local sleep = wait.sleep
+  wait.sleep = function(hub)
+    return sleep(hub, 0)
   end
 end
 
@@ -114,6 +117,7 @@ end
 
 local function upload()
   local files = client.knowledge_bases.files
+  uploaded = true
   local file = value_of(files:upload(kb.id, "LICENSE", { labels = { label } }))
   if file and file.filename ~= "LICENSE" then
     return "filename " .. tostring(file.filename)
@@ -129,6 +133,71 @@ local function download()
     if size == 0 then
       return "an empty file"
     end
+  end
+end
+
+-- Presigned, then stored: from memory, or fed bit by bit.
+local function put(source)
+  return function()
+    local key = value_of(client.uploads:put(source(), "attachment"))
+    if key and type(key) ~= "string" then
+      return "a key that is a " .. type(key)
+    end
+  end
+end
+
+local function content()
+  return { content = "a\0b", filename = "content.bin" }
+end
+
+local function reader()
+  local left = 3
+  return {
+    filename = "reader.bin",
+    size = 3 * 1000,
+    reader = function()
+      left = left - 1
+      return left >= 0 and ("x"):rep(1000) or nil
+    end,
+  }
+end
+
+-- The first half of a file is there, and `check` puts it there again.
+local function lay_out()
+  local part = require "maiagent.download"
+  local file = assert(io.open(part.partial(RESUMED), "wb"))
+  file:write(stored.text:sub(1, stored.half))
+  file:close()
+  part.remember(part.partial(RESUMED), stored.url:gsub("%?.*$", ""),
+                stored.etag, #stored.text)
+end
+
+local function text_of(path)
+  local file = assert(io.open(path, "rb"), "attempt to keep nothing")
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function resume()
+  local path, _, response = client:download(stored.url, RESUMED)
+  if path and text_of(path) ~= stored.text then
+    return "other bytes"
+  elseif path and response.status == 206 then
+    resumed = true
+  end
+end
+
+-- What sync reads of the disk.
+local function disk()
+  local native = require "maiagent.disk"
+  local digest = native.sha256(stored.text)
+  local hasher = assert(native.hasher "LICENSE")
+  local found, size = hasher:step(#stored.text + 1)
+  if found ~= digest or size ~= native.stat("LICENSE").size then
+    return "digest " .. tostring(found)
+  elseif #native.list "." == 0 or #native.hmac_sha256("", "") ~= 32 then
+    return "an empty folder or code"
   end
 end
 
@@ -162,6 +231,10 @@ local pieces = {
   { name = "garbage", run = failing("garbage", "decode") },
   { name = "upload", run = upload },
   { name = "download", run = download },
+  { name = "put content", run = put(content) },
+  { name = "put reader", run = put(reader) },
+  { name = "resume", run = resume },
+  { name = "disk", run = disk },
   { name = "gather", run = gather },
   { name = "abandon", run = abandon },
 }
@@ -169,6 +242,22 @@ local pieces = {
 local function first_id(resource)
   local page = assert(client[resource]:list())
   return (page.results or page)[1].id
+end
+
+-- A file that the service holds, and what a download of it needs to be resumed.
+local function store()
+  local files = client.knowledge_bases.files
+  local file = assert(files:upload(kb.id, "LICENSE"))
+  local _, _, response = assert(client:download(file.file, RESUMED))
+  local text = text_of(RESUMED)
+  stored = {
+    id = file.id,
+    url = file.file,
+    text = text,
+    half = math.floor(#text / 2),
+    etag = response.headers.etag,
+  }
+  lay_out()
 end
 
 -- The one client of all pieces, and what they work on.
@@ -185,6 +274,7 @@ local function open()
     label = assert(client.knowledge_bases.labels:create(kb.id,
                                                         { name = "l" .. i }))
   end
+  store()
 end
 
 -- Steps until no task is left; an error of a task is the attempt's.
@@ -198,13 +288,32 @@ local function finish_tasks()
   end
 end
 
+-- A registration without an answer is looked for among all files: few, lest
+-- each attempt take longer than the one before.
+local function remove_uploads()
+  local files = client.knowledge_bases.files
+  local ids = {}
+  for file in files:each(kb.id) do
+    ids[#ids + 1] = file.id ~= stored.id and file.id or nil
+  end
+  if #ids > 0 then
+    assert(files:batch_delete(kb.id, { ids = ids }))
+  end
+  uploaded = false
+end
+
 -- With memory again, the same client must work; and nothing is left of the
 -- attempt once the collector has run.
 local function check()
   finish_tasks()
   assert(assert(client.knowledge_bases:get(kb.id)).id == kb.id)
+  if uploaded then
+    remove_uploads()
+  end
   os.remove(SAVED)
   os.remove(SAVED .. ".part")
+  os.remove(RESUMED)
+  lay_out()
   collectgarbage()
   collectgarbage()
   local _, exchanges = require "maiagent.http".live()
@@ -213,8 +322,10 @@ end
 
 local function close()
   client:close()
-  client, maiagent, kb, label = nil, nil, nil, nil
+  client, maiagent, kb, label, stored = nil, nil, nil, nil, nil
   os.remove(SAVED)
+  os.remove(RESUMED)
+  assert(resumed, "no download was resumed")
 end
 
 return {

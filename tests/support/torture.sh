@@ -22,9 +22,16 @@ unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY LUA_INIT \
   LUA_PATH_5_4 LUA_CPATH_5_4
 folder=$(mktemp -d)
 trap 'stop_standin; rm -rf "$folder"' EXIT
+for file in lua/maiagent/*.lua; do
+  mkdir -p "$folder/$(dirname "$file")"
+  # shellcheck disable=SC2016 # Lua
+  lua5.4 -e 'io.open(arg[2], "wb"):write(string.dump(loadfile(arg[1])))' \
+    - "$file" "$folder/$file" </dev/null
+done
 start_standin faults
 ASAN_OPTIONS=detect_stack_use_after_return=1 \
   LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$build/?.so;;" \
+  MAIAGENT_COMPILED="$folder" \
   MAIAGENT_LUA_FILES="$(ls lua/maiagent/*.lua)" \
   MAIAGENT_TEST_URL=$standin_url MAIAGENT_TEST_KEY=test-key \
   MAIAGENT_TEST_SAVED="$folder/labels.xlsx" \
