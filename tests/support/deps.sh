@@ -39,7 +39,7 @@ packages_of() {
     packaging) echo "luarocks zip unzip git" ;;
     hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson wrk lua-luv" \
       "lua-cqueues lua-socket lua-event lua-copas neovim ca-certificates" \
-      "love libgl1-mesa-dri xvfb xauth" ;;
+      "love libgl1-mesa-dri xvfb xauth valgrind" ;;
     *) echo "deps.sh: unknown job $1" >&2 && exit 2 ;;
   esac
 }

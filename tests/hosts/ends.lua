@@ -1,0 +1,35 @@
+-- Programs that end in the middle of requests, under valgrind: nothing leaks,
+-- nothing is used after its end, whichever finaliser runs first. Not among the
+-- specs that `make test` runs, since it needs valgrind; .ci/run has it.
+
+local child = require("tests.support.child")
+local testing = require("maiagent.testing")
+
+-- A locale that is found by LOCPATH is a leak of p11-kit, which libcurl loads.
+local VALGRIND = "env -u LOCPATH valgrind --quiet --trace-children=yes "
+  .. "--error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite "
+
+describe("a program with requests in flight that", function()
+  local server
+
+  setup(function()
+    server = testing.spawn()
+    server:fault({ kind = "hang", path = "chatbots", times = math.huge })
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  for _, ending in ipairs({ "falls off its end", "drops all",
+    "cancels and drops requests", "closes", "exits" }) do
+    it(ending .. " leaves nothing", function()
+      local code, output = child.run(child.root, VALGRIND .. child.command({
+        MAIAGENT_API_KEY = server.api_key,
+        MAIAGENT_BASE_URL = server.base_url,
+      }, "tests/support/ends.lua", { ending }))
+      assert.equal(0, code, output)
+      assert.equal(ending, output)
+    end)
+  end
+end)
