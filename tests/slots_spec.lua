@@ -393,3 +393,25 @@ describe("max_in_flight", function()
     assert.equal("stop", raised)
   end)
 end)
+
+describe("max_connections", function()
+  after_each(service.check)
+
+  for _, count in ipairs({ 1, 3 }) do
+    it("lets a flood queue for " .. count .. ", however long", function()
+      local server = service.start()
+      server:fault({ kind = "delay", seconds = 0.1, times = math.huge })
+      local client = service.client(server, {
+        max_connections = count,
+        max_retries = 0,
+        timeout = { connect = 0.3, idle = 0.3 },
+      })
+      local results, errors = client:map(upto(9), function()
+        return client.embedding_models:list()
+      end, { concurrency = 9 })
+      assert.is_nil(errors)
+      assert.equal(9, #results)
+      assert.equal(count, connections(server))
+    end)
+  end
+end)

@@ -146,6 +146,18 @@ local HTTP = [[
         ngx.say(task:done(), " ", tostring(task), " ", ended and ended.kind)
       }
     }
+    location /hang {
+      lua_check_client_abort on;
+      content_by_lua_block { client.chatbots:list() }
+    }
+    location /under_way {
+      content_by_lua_block {
+        collectgarbage()
+        collectgarbage()
+        client:step()
+        ngx.say((select(2, require("maiagent.http").live())))
+      }
+    }
     location /go_in_log {
       return 204;
       log_by_lua_block {
@@ -153,6 +165,11 @@ local HTTP = [[
         ngx.shared.seen:set("go", message)
       }
     }
+  }
+  server {
+    listen 127.0.0.1:${rewriting_port};
+    server_rewrite_by_lua_block { call "server_rewrite" }
+    location / { return 204; }
   }
   server {
     listen 127.0.0.1:${tls_port} ssl;
@@ -214,6 +231,7 @@ describe("nginx", function()
     place.data = child.root .. "/examples/data"
     place.path, place.cpath = package.path, os.getenv("NGINX_CPATH")
     place.tls_port = nginx.free_port()
+    place.rewriting_port = nginx.free_port()
     nginx.certify(place)
     port = place.port
     nginx.start(place, {
@@ -228,11 +246,13 @@ describe("nginx", function()
   end)
 
   for _, phase in ipairs({ "init", "init_worker", "rewrite", "access",
-    "content", "timer", "ssl_cert" })
+    "content", "timer", "server_rewrite", "ssl_cert" })
   do
     it("answers in the phase " .. phase, function()
       if phase == "ssl_cert" then
         handshake(place)
+      elseif phase == "server_rewrite" then
+        get(place.rewriting_port, "/")
       elseif not phase:find("^init") then
         get(port, "/" .. phase)
       end
@@ -310,6 +330,25 @@ describe("nginx", function()
   it("cancels a task", function()
     assert.equal("true maiagent.task (done) cancelled",
       (select(2, get(port, "/cancel"))))
+  end)
+
+  it("leaves nothing behind of a client that went away", function()
+    server:fault({ kind = "hang", path = "chatbots", times = 5 })
+    local before = #server:log()
+    for _ = 1, 5 do
+      local connection = open(port, "/hang")
+      local deadline = socket.gettime() + 10
+      repeat
+        socket.sleep(0.01)
+      until #server:log() > before or socket.gettime() > deadline
+      before = #server:log()
+      connection:close()
+    end
+    local deadline, left = socket.gettime() + 10
+    repeat
+      left = select(2, get(port, "/under_way"))
+    until left == "0" or socket.gettime() > deadline
+    assert.equal("0", left)
   end)
 
   it("begins no task where nothing can wait", function()
