@@ -39,7 +39,7 @@ local function drive(client, server, enough)
   while not enough() do
     assert.is_true(now() < deadline, "the tasks do not end")
     client:step()
-    server:step(0.002, client)
+    server:step(0.002)
   end
 end
 
@@ -286,32 +286,83 @@ describe("max_in_flight", function()
     assert.same({ "cancelled", "cancelled", "cancelled" }, kinds)
   end)
 
-  it("begins the next when a callback ends the one before", function()
-    local client, server = limited(1)
-    server:fault({ kind = "drip", seconds = 0.01 })
-    local socket = require("socket")
-    local ended
-    client:go(function()
-      local _, err = client.chatbots:list(nil, { on_progress = function()
-        return false
-      end })
-      assert.equal("cancelled", err.kind)
-    end)
-    client:go(function()
-      assert(client.chatbots:list())
-      ended = true
-    end)
-    -- As an event loop: a step only where the descriptor asks for one.
-    local deadline = now() + 10
-    while not ended and now() < deadline do
-      server:step(0)
-      local timeout = math.min(client:timeout() or 0.01, 0.01)
-      if not client:fd() or #socket.select({ client }, nil, timeout) > 0 then
-        client:step()
+  -- What ends a request by itself; the next one is `go`ne between.
+  local function unless_told(raise, go)
+    return function()
+      go()
+      if raise then
+        error("enough", 0)
       end
+      return false
     end
-    assert.is_true(ended)
-  end)
+  end
+  local ENDINGS = {
+    { "a callback of the script's call", function(client, go)
+      local _, err = client.chatbots:list(nil,
+        { on_progress = unless_told(false, go) })
+      assert.equal("cancelled", err.kind)
+    end },
+    { "a callback of a task's call", function(client, go)
+      client:go(function()
+        local _, err = client.chatbots:list(nil,
+          { on_progress = unless_told(false, go) })
+        assert.equal("cancelled", err.kind)
+      end)
+    end },
+    { "an error of a callback", function(client, go)
+      assert.error_matches(function()
+        client.chatbots:list(nil, { on_progress = unless_told(true, go) })
+      end, "enough")
+    end },
+    { "an error of a task's callback", function(client, go)
+      client:go(function()
+        client.chatbots:list(nil, { on_progress = unless_told(true, go) })
+      end)
+    end },
+    { "a cancelled task", function(client, go)
+      local task = client:go(function()
+        client.chatbots:list()
+      end)
+      go()
+      task:cancel()
+    end },
+    { "functions given up by gather", function(client, go)
+      assert.error_matches(function()
+        client:gather({
+          function()
+            client.chatbots:list()
+          end,
+          function()
+            go()
+            error("enough", 0)
+          end,
+        })
+      end, "enough")
+    end },
+  }
+
+  for _, row in ipairs(ENDINGS) do
+    it("begins the next at once after " .. row[1], function()
+      local client, server = limited(1)
+      server:fault({ kind = "hang", path = "chatbots", times = math.huge })
+      local ended
+      row[2](client, function()
+        client:go(function()
+          assert(client.embedding_models:list())
+          ended = true
+        end)
+      end)
+      -- Before any step: an event loop makes one where the descriptor asks.
+      collectgarbage()
+      collectgarbage()
+      assert.equal(1, (select(2, require("maiagent.http").live())))
+      drive({ step = function()
+        pcall(client.step, client)
+      end }, server, function()
+        return ended
+      end)
+    end)
+  end
 
   it("is freed by a reply that nobody has asked for yet", function()
     local client, server = limited(2)

@@ -113,7 +113,6 @@ local function turn(self, budget)
   if not ok then
     error(earliest, 0)
   end
-  serve(self) -- in place of what a task gave up
   wake_at(self, earliest)
   return running, earliest
 end
