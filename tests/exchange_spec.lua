@@ -516,33 +516,31 @@ describe("a part that is fed", function()
   it("wakes who waits for its hunger", function()
     local server = serve(reply("ok"))
     local x = start(server, "POST", fed(2 ^ 30))
+    local events
     local function step(count)
       for _ = 1, count do
         client:poll(1)
-        client:step()
+        events = select(2, client:step())
       end
     end
     server.refusing = true
     run(client, function() return x:hungry() end, server)
     for _ = 1, 100 do
+      step(1)
       while x:hungry() do
         x:feed(("x"):rep(65536))
       end
-      step(1)
     end
-    assert.is_false(x:hungry())
-    assert.is_false(client:poll(0))
+    local sent, before = x:progress(), events
     server.refusing = false
-    local sent = x:progress()
-    local before = select(2, client:step())
     run(client, function()
       return x:progress() >= sent + 2 ^ 19
     end, server)
     step(20)
     assert.is_true(client:poll(0))
-    assert.equal(before + 1, (select(2, client:step())))
+    assert.is_true(events > before)
     assert.is_true(x:hungry())
-    assert.is_false(client:poll(0))
+    run(client, function() return not client:poll(0) end)
     x:close()
   end)
 
