@@ -3,6 +3,8 @@
 # interpreter LUA and the C modules under BUILD. PRELOAD is loaded into that
 # interpreter alone. Fails unless busted closes with its line, some spec passed
 # and none failed: busted's exit code is 0 where nothing ran.
+# Several files run side by side, JOBS (4) at a time, each in a process of its
+# own: most of their time they wait.
 set -eu
 
 lua=$1
@@ -37,8 +39,44 @@ trap 'rm -rf "$temporary"' EXIT
 log=$temporary/log
 
 # The specs of numbers want a locale with a decimal comma; few machines have one.
-localedef -i de_DE -f UTF-8 "$temporary/de_DE.UTF-8" 2>/dev/null || true
-export LOCPATH="$temporary"
+if [ -z "${SPECS_LOGS-}" ]; then
+  localedef -i de_DE -f UTF-8 "$temporary/de_DE.UTF-8" 2>/dev/null || true
+  export LOCPATH="$temporary"
+fi
+
+# One line for a file that passed, everything for one that did not. The largest
+# begin, so that none is left alone at the end.
+# shellcheck disable=SC2016,SC2011 # the words of the inner shell; plain names
+run_side_by_side() { # spec...
+  ls -S "$@" | SPECS_LOGS=$temporary LUA=$lua BUILD=$build \
+    xargs -n 1 -P "${JOBS:-4}" sh -c '
+      log=$SPECS_LOGS/$(basename "$1").log
+      if sh tests/support/specs.sh "$LUA" "$BUILD" "$1" >"$log" 2>&1; then
+        printf "  %-28s %s\n" "$(basename "$1")" "$(tail -n 1 "$log")"
+      else
+        cat "$log"
+        grep -Eq "^[0-9]+ passed, [1-9][0-9]* failed" "$log" ||
+          echo "0 passed, 1 failed" >>"$log"
+      fi' _ || true
+  cat "$temporary"/*.log | awk '/^[0-9]+ passed, [0-9]+ failed/ {
+      passed += $1
+      failed += $3
+    }
+    END {
+      printf "\n%d passed, %d failed\n", passed, failed
+      exit !(passed > 0 && failed == 0)
+    }'
+}
+
+files=$(for place in "$@"; do
+  if [ -d "$place" ]; then find "$place" -name '*_spec.lua'; else echo "$place"; fi
+done)
+# shellcheck disable=SC2086 # the specs' names have no spaces
+set -- $files
+if [ $# -gt 1 ]; then
+  run_side_by_side "$@"
+  exit
+fi
 
 {
   code=0
