@@ -249,6 +249,25 @@ describe("task:cancel", function()
     assert.is_true(task:done())
   end)
 
+  it("is told to who watches the descriptor", function()
+    local socket = require("socket")
+    local server = service.start()
+    server:fault({ kind = "hang" })
+    local client = service.client(server)
+    if not client:fd() then
+      return -- no such descriptor on this platform
+    end
+    local task = client:go(function()
+      client.chatbots:list()
+    end)
+    asked(client, server, 1)
+    assert.is_nil(socket.select({ client }, nil, 0)[client])
+    task:cancel()
+    assert.truthy(socket.select({ client }, nil, 5)[client])
+    assert.is_false(client:step())
+    assert.is_nil(socket.select({ client }, nil, 0.01)[client])
+  end)
+
   it("says how to call it, and what the task is", function()
     local server = service.start()
     server:fault({ kind = "hang" })

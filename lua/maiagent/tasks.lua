@@ -130,6 +130,13 @@ local function begin(self, start, fn, on_end, ...)
   return task
 end
 
+-- A host may watch the descriptor until `step` says that nothing is left.
+local function tell(self)
+  if self.native then
+    self.native:wake(now())
+  end
+end
+
 --- Makes a task's call in progress, and every later one, fail as cancelled: it
 -- is resumed at once where it waits, and runs on to its next wait or its end.
 -- @tparam table task
@@ -144,6 +151,7 @@ local function cancel(task)
     end
   elseif coroutine.status(task.thread) == "suspended" then
     resume(task.hub, task)
+    tell(task.hub)
   end
 end
 
