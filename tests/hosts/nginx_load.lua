@@ -198,7 +198,9 @@ describe("nginx under load", function()
   end)
 
   teardown(function()
-    nginx.stop(place)
+    if place then
+      nginx.stop(place)
+    end
     nginx.stop(service)
   end)
 

@@ -43,13 +43,15 @@ local function free_port()
   return tonumber(port)
 end
 
-local function wait_for(port)
-  local deadline, connection = socket.gettime() + 10
-  repeat
-    connection = socket.connect("127.0.0.1", port)
-    socket.sleep(connection and 0 or 0.05)
-  until connection or socket.gettime() > deadline
-  return connection and connection:close()
+-- What a condition gives, once that is true.
+local function await(condition)
+  local deadline = socket.gettime() + 10
+  local value = condition()
+  while not value and socket.gettime() < deadline do
+    socket.sleep(0.05)
+    value = condition()
+  end
+  return value
 end
 
 local function filled(text, values)
@@ -117,11 +119,18 @@ end
 -- @tparam string name of the configuration
 -- @tparam string|nil environment assignments before the command
 function nginx.launch(place, name, environment)
-  run("%s nginx -p %s -c %s 2>%s/start.log &", environment or "",
+  run("%s nginx -p %s -c %s >%s/start.log 2>&1 &", environment or "",
     place.folder, name, place.folder)
-  wait_for(place.port)
-  place.pid = assert(nginx.read(place, "nginx.pid"):match("%d+"),
+  -- The file comes a little after the port.
+  place.pid = await(function()
+    return nginx.read(place, "nginx.pid"):match("%d+")
+  end)
+  local connection = place.pid and await(function()
+    return (socket.connect("127.0.0.1", place.port))
+  end)
+  assert(connection,
     nginx.read(place, "start.log") .. nginx.read(place, "error.log"))
+  connection:close()
 end
 
 --- Ends nginx, waits for its end and removes the folder.
