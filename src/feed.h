@@ -17,7 +17,7 @@
 
 /* While less than this waits, more is wanted: as much as libcurl takes at once
 ** with its large buffers. One piece may still be longer. */
-#define FEED_AHEAD ((size_t)512 * 1024)
+#define FEED_AHEAD ((size_t)256 * 1024)
 
 /* All zeros: nothing is fed. */
 struct feed {
