@@ -9,14 +9,11 @@
 MAIAGENT_EXPORT int luaopen_maiagent_disk(lua_State *L);
 
 static const luaL_Reg functions[] = {
-    {"append", folder_append},
-    {"hasher", hasher_new},
-    {"hmac_sha256", hasher_hmac_sha256},
-    {"list", folder_list},
-    {"make_folder", folder_make},
-    {"sha256", hasher_sha256},
-    {"stat", folder_stat},
-    {NULL, NULL},
+    {"append", folder_append}, {"create", folder_create},
+    {"hasher", hasher_new},    {"hmac_sha256", hasher_hmac_sha256},
+    {"list", folder_list},     {"make_folder", folder_make},
+    {"read", folder_read},     {"sha256", hasher_sha256},
+    {"stat", folder_stat},     {NULL, NULL},
 };
 
 int luaopen_maiagent_disk(lua_State *L) {

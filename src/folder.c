@@ -11,6 +11,7 @@
 #include "mtime.h"
 
 #define FOLDER_CLASS "maiagent.folder"
+#define SMALL_FILE 8192 /* bytes */
 
 static const char *check_path(lua_State *L) {
   size_t length;
@@ -144,10 +145,13 @@ int folder_make(lua_State *L) {
   return refuse(L, path, error);
 }
 
+/* Through no link that somebody put there, and never waiting for the other end
+** of a named pipe. */
+#define CAREFUL (O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+
 /* One write, so that the lines of several writers never mix. */
-static int append(const char *path, const char *text, size_t length) {
-  int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
-  int fd = open(path, flags | O_NONBLOCK, 0600), error = 0;
+static int put(const char *path, int flags, const char *text, size_t length) {
+  int fd = open(path, O_WRONLY | O_CREAT | CAREFUL | flags, 0600), error = 0;
   if (fd < 0)
     return errno;
   ssize_t count = write(fd, text, length);
@@ -160,11 +164,49 @@ static int append(const char *path, const char *text, size_t length) {
   return error;
 }
 
-/* append(path, text) -> true | nil, message */
-int folder_append(lua_State *L) {
+static int put_text(lua_State *L, int flags) {
   const char *path = check_path(L);
   size_t length;
   const char *text = luaL_checklstring(L, 2, &length);
-  int error = append(path, text, length);
+  int error = put(path, flags, text, length);
   return error == 0 ? succeed(L) : refuse(L, path, error);
+}
+
+/* append(path, text) -> true | nil, message */
+int folder_append(lua_State *L) { return put_text(L, O_APPEND); }
+
+/* create(path, text) -> true | nil, message; nothing may be there yet */
+int folder_create(lua_State *L) { return put_text(L, O_EXCL); }
+
+/* The count of bytes, or -1 and errno. */
+static ssize_t get(const char *path, char *to, size_t most) {
+  struct stat now;
+  ssize_t count = -1;
+  int fd = open(path, O_RDONLY | CAREFUL), error = 0;
+  if (fd < 0)
+    return -1;
+  if (fstat(fd, &now) != 0)
+    error = errno;
+  else if (!S_ISREG(now.st_mode))
+    error = S_ISDIR(now.st_mode) ? EISDIR : ESPIPE;
+  else if (now.st_uid != geteuid())
+    error = EPERM;
+  else
+    count = read(fd, to, most);
+  if (count < 0 && error == 0)
+    error = errno;
+  close(fd);
+  errno = error;
+  return count;
+}
+
+/* read(path) -> text | nil, message: how a small file of this user begins */
+int folder_read(lua_State *L) {
+  const char *path = check_path(L);
+  char text[SMALL_FILE];
+  ssize_t count = get(path, text, sizeof text);
+  if (count < 0)
+    return refuse(L, path, errno);
+  lua_pushlstring(L, text, (size_t)count);
+  return 1;
 }

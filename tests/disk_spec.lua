@@ -285,6 +285,47 @@ describe("append", function()
   end)
 end)
 
+describe("create", function()
+  it("makes a file that is only ours", function()
+    local path = folder .. "/new"
+    assert.is_true(disk.create(path, "one\n"))
+    assert.equal("one\n", read(path))
+    assert.equal("600", child.output_of("stat -c %a " .. child.quoted(path)))
+  end)
+
+  it("writes into nothing that is there", function()
+    local path = write("victim", "precious")
+    assert.same({ nil, path .. ": File exists" }, { disk.create(path, "x") })
+    shell("ln -s victim", "link")
+    assert.is_nil((disk.create(folder .. "/link", "x")))
+    shell("ln -s nowhere", "dangling")
+    assert.is_nil((disk.create(folder .. "/dangling", "x")))
+    assert.equal("precious", read(path))
+  end)
+end)
+
+describe("read", function()
+  it("gives how a file begins", function()
+    assert.equal("a\0b\n", disk.read(write("file", "a\0b\n")))
+    assert.equal("", disk.read(write("empty", "")))
+    assert.equal(("x"):rep(8192), disk.read(write("large", ("x"):rep(9000))))
+  end)
+
+  it("follows no link and waits for no pipe", function()
+    shell("ln -s /dev/zero", "link")
+    shell("mkfifo", "pipe")
+    for name, problem in pairs({
+      link = "Too many levels of symbolic links",
+      pipe = "Illegal seek",
+      none = "No such file or directory",
+    }) do
+      local path = folder .. "/" .. name
+      assert.same({ nil, path .. ": " .. problem }, { disk.read(path) })
+    end
+    assert.same({ nil, folder .. ": Is a directory" }, { disk.read(folder) })
+  end)
+end)
+
 describe("misuse", function()
   it("raises", function()
     for _, name in ipairs({ "list", "stat", "hasher", "make_folder" }) do
