@@ -9,6 +9,9 @@ for digit = 0, 9 do
   DEVICES["com" .. digit], DEVICES["lpt" .. digit] = true, true
 end
 
+--- Undoes percent-encoding; what is no escape stays.
+-- @tparam string text
+-- @treturn string
 local function percent_decoded(text)
   return (text:gsub("%%(%x%x)", function(digits)
     return string.char(tonumber(digits, 16))
@@ -55,7 +58,7 @@ end
 -- make "exe.pdf" of "fdp.exe".
 local function without_controls(text)
   text = text:gsub("[%z\1-\31\127]", "")
-  text = text:gsub("\194[\128-\159]", "")
+  text = text:gsub("\194[\128-\159]", ""):gsub("\216\156", "")
   text = text:gsub("\226\128[\142\143\168-\174]", "")
   return (text:gsub("\226\129[\166-\169]", ""))
 end
@@ -84,8 +87,14 @@ local function shortened(name, limit)
   return clipped(stem, limit - #extension) .. extension
 end
 
+-- Files that downloads go on from: another side must not write them.
+local function is_ours(name)
+  name = name:lower()
+  return name:find("%.part$") ~= nil or name:find("%.part%.etag$") ~= nil
+end
+
 --- A name that is one file in the folder where it is used: no path, no control
--- characters, not hidden, no device, valid UTF-8.
+-- characters, not hidden, no device, not the part of a download, valid UTF-8.
 -- @tparam string|nil name whatever another side gave
 -- @tparam integer|nil limit bytes (255)
 -- @treturn string|nil nil where nothing is left of it
@@ -102,7 +111,9 @@ local function harmless(name, limit)
   if DEVICES[(name:match("^[^.]*"):lower():gsub(" +$", ""))] then
     name = "_" .. name
   end
-  return shortened(name, limit or LONGEST)
+  limit = limit or LONGEST
+  name = shortened(name, limit):gsub("[. ]+$", "")
+  return is_ours(name) and clipped(name, limit - 1) .. "_" or name
 end
 
 local function unquoted(text)
@@ -181,4 +192,5 @@ return {
   harmless = harmless,
   of_disposition = of_disposition,
   of_url = of_url,
+  percent_decoded = percent_decoded,
 }
