@@ -97,6 +97,7 @@ static struct transfer_settings read_settings(lua_State *L, int t,
   s.insecure = flag(L, t, "insecure", false);
   s.compressed = flag(L, t, "compressed", false);
   s.idempotent = flag(L, t, "idempotent", is_idempotent(request->method));
+  s.elsewhere = flag(L, t, "elsewhere", false);
   s.path = text(L, t, "path");
   s.resume = file_bytes(L, t, "resume");
   s.ca_file = text(L, t, "ca_file");

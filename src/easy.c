@@ -99,6 +99,14 @@ void easy_set_always(CURL *easy) {
 #endif
 }
 
+/* What nobody asked to be encoded may still be. A file gets what it stands for,
+** which libcurl sees to where any coding was asked for. */
+bool easy_accept(CURL *easy, bool compressed, bool to_file) {
+  const char *codings = to_file ? "identity" : NULL;
+  return curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING,
+                          compressed ? "" : codings) == CURLE_OK;
+}
+
 /* Where the connection cannot multiplex (plain http), a second request would
 ** only wait for the whole of the first answer. */
 void easy_wait_for_multiplexing(CURL *easy, const char *url) {

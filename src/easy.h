@@ -38,6 +38,9 @@ void easy_trust_bundle(CURL *easy);
 /* Trusts the certificates of one file, or with NULL every server. */
 bool easy_trust_file(CURL *easy, const char *ca_file);
 
+/* Says which codings of a reply are welcome; false when out of memory. */
+bool easy_accept(CURL *easy, bool compressed, bool to_file);
+
 /* Buffers of the size that is fastest for whole files. */
 void easy_large_buffers(CURL *easy);
 

@@ -242,6 +242,13 @@ static int exchange_feed(lua_State *L) {
   return 0;
 }
 
+/* stored() -> boolean: whether any of the reply went into its file; else the
+** file, if there is one, may be somebody else's. */
+static int exchange_stored(lua_State *L) {
+  lua_pushboolean(L, check(L)->transfer.sink.taken);
+  return 1;
+}
+
 /* keep(path) -> true | nil, message: what was received, whole, gets its final
 ** name; until then, or until close, nobody else may write it. */
 static int exchange_keep(lua_State *L) {
@@ -273,13 +280,22 @@ static int exchange_idle(lua_State *L) {
   return 1;
 }
 
+/* [-0, +1, -] A whole number; a float where integers may be too short. */
+static void push_bytes(lua_State *L, curl_off_t count) {
+#if HAVE_INTEGERS
+  lua_pushinteger(L, (lua_Integer)count);
+#else
+  lua_pushnumber(L, (lua_Number)count);
+#endif
+}
+
 static int exchange_progress(lua_State *L) {
   struct transfer *t = &check(L)->transfer;
   transfer_measure(t);
-  lua_pushinteger(L, (lua_Integer)t->progress.sent);
-  lua_pushinteger(L, (lua_Integer)t->progress.send_total);
-  lua_pushinteger(L, (lua_Integer)t->progress.received);
-  lua_pushinteger(L, (lua_Integer)t->progress.receive_total);
+  push_bytes(L, t->progress.sent);
+  push_bytes(L, t->progress.send_total);
+  push_bytes(L, t->progress.received);
+  push_bytes(L, t->progress.receive_total);
   return 4;
 }
 
@@ -311,23 +327,15 @@ static int exchange_redirect(lua_State *L) {
 */
 
 static const luaL_Reg methods[] = {
-    {"done", exchange_done},
-    {"failure", exchange_failure},
-    {"status", exchange_status},
-    {"headers", exchange_headers},
-    {"header", exchange_header},
-    {"body", exchange_body},
-    {"read", exchange_read},
-    {"sent", exchange_sent},
-    {"idle", exchange_idle},
-    {"progress", exchange_progress},
-    {"timings", exchange_timings},
-    {"redirect", exchange_redirect},
-    {"hungry", exchange_hungry},
-    {"feed", exchange_feed},
-    {"keep", exchange_keep},
-    {"close", exchange_close},
-    {NULL, NULL},
+    {"done", exchange_done},       {"failure", exchange_failure},
+    {"status", exchange_status},   {"headers", exchange_headers},
+    {"header", exchange_header},   {"body", exchange_body},
+    {"read", exchange_read},       {"sent", exchange_sent},
+    {"idle", exchange_idle},       {"progress", exchange_progress},
+    {"timings", exchange_timings}, {"redirect", exchange_redirect},
+    {"hungry", exchange_hungry},   {"feed", exchange_feed},
+    {"stored", exchange_stored},   {"keep", exchange_keep},
+    {"close", exchange_close},     {NULL, NULL},
 };
 
 void class_register(lua_State *L, const char *name, const luaL_Reg *functions,

@@ -1,7 +1,6 @@
 #include "failure.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -53,6 +52,12 @@ static const char *reason(CURLcode code, const struct failure_facts *facts) {
   return facts->text[0] ? facts->text : curl_easy_strerror(code);
 }
 
+/* What to check. That is base_url only where it names the host. */
+static const char *advice(const struct failure_facts *facts,
+                          const char *words) {
+  return facts->elsewhere ? "" : words;
+}
+
 static void explain_cut(struct failure *failure,
                         const struct failure_facts *facts) {
   if (facts->expected >= 0)
@@ -78,15 +83,14 @@ static bool explain_transport(struct failure *failure, CURLcode code,
     return true;
   case CURLE_COULDNT_RESOLVE_HOST:
     failure_set(failure, FAILURE_CONNECTION,
-                "the name of %s could not be resolved: check base_url and the "
-                "network",
-                host);
+                "the name of %s could not be resolved: check %sthe network",
+                host, advice(facts, "base_url and "));
     return true;
   case CURLE_COULDNT_CONNECT:
-    failure_set(failure, FAILURE_CONNECTION,
-                "could not connect to %s: %s (check base_url, and that the "
-                "service is running)",
-                host, reason(code, facts));
+    failure_set(failure, FAILURE_CONNECTION, "could not connect to %s: %s%s",
+                host, reason(code, facts),
+                advice(facts, " (check base_url, and that the service is "
+                              "running)"));
     return true;
   case CURLE_OPERATION_TIMEDOUT:
     failure_set(failure, FAILURE_TIMEOUT,
@@ -102,8 +106,8 @@ static bool explain_transport(struct failure *failure, CURLcode code,
     return true;
   case CURLE_UNSUPPORTED_PROTOCOL:
   case CURLE_WEIRD_SERVER_REPLY:
-    failure_set(failure, FAILURE_CONNECTION,
-                "%s did not answer with HTTP: check base_url", host);
+    failure_set(failure, FAILURE_CONNECTION, "%s did not answer with HTTP%s",
+                host, advice(facts, ": check base_url"));
     return true;
   case CURLE_BAD_CONTENT_ENCODING:
     failure_set(failure, FAILURE_DECODE,
@@ -141,9 +145,8 @@ static bool explain_tls(struct failure *failure, CURLcode code,
     return true;
   case CURLE_SSL_CONNECT_ERROR:
     failure_set(failure, broke(facts) ? FAILURE_CONNECTION : FAILURE_TLS,
-                "no TLS connection to %s: %s (check that base_url names a TLS "
-                "port)",
-                host, reason(code, facts));
+                "no TLS connection to %s: %s%s", host, reason(code, facts),
+                advice(facts, " (check that base_url names a TLS port)"));
     return true;
   case CURLE_SSL_ENGINE_NOTFOUND:
   case CURLE_SSL_ENGINE_SETFAILED:

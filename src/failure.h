@@ -6,6 +6,7 @@
 #define MAIAGENT_FAILURE_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -36,6 +37,7 @@ struct failure_facts {
   const char *text;              /* libcurl's words, or "" */
   int system_error;              /* errno of the connection, or 0 */
   double connect;                /* the time-out for connecting, in seconds */
+  bool elsewhere;                /* not the host that the settings name */
   curl_off_t received, expected; /* bytes of the body; expected < 0: unknown */
 };
 

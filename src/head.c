@@ -84,24 +84,31 @@ static bool skip(const char **at, const char *text) {
   return same;
 }
 
-/* "bytes FIRST-LAST/TOTAL" (RFC 9110, 14.4); the total may be "*". */
-static curl_off_t first_of(const char *range) {
-  curl_off_t first, last, total;
-  if (!skip(&range, "bytes ") || !number(&range, &first) ||
-      !skip(&range, "-") || !number(&range, &last) || !skip(&range, "/"))
-    return -1;
-  if (!skip(&range, "*") && !(number(&range, &total) && last == total - 1))
-    return -1;
-  return first;
+/* The value of the first field of that name, with what follows it in its line;
+** or NULL. */
+static const char *value_of(const struct buffer *lines, const char *name) {
+  struct head_field f;
+  size_t at = 0, length = strlen(name);
+  while (head_next(lines, &at, &f))
+    if (f.name_length == length && strncasecmp(f.name, name, length) == 0)
+      return f.value;
+  return NULL;
 }
 
-curl_off_t head_rest(const struct buffer *lines) {
-  static const char name[] = "Content-Range";
-  struct head_field f;
-  size_t at = 0;
-  while (head_next(lines, &at, &f))
-    if (f.name_length == sizeof name - 1 &&
-        strncasecmp(f.name, name, f.name_length) == 0)
-      return first_of(f.value);
-  return -1;
+static bool is_encoded(const struct buffer *lines) {
+  const char *coding = value_of(lines, "Content-Encoding");
+  return coding && strcasecmp(coding, "identity") != 0;
+}
+
+/* "bytes FIRST-LAST/TOTAL" (RFC 9110, 14.4); the total may be "*". */
+curl_off_t head_rest(const struct buffer *lines, curl_off_t from) {
+  const char *at = value_of(lines, "Content-Range");
+  curl_off_t first, last, total;
+  if (!at || is_encoded(lines) || !skip(&at, "bytes ") ||
+      !number(&at, &first) || !skip(&at, "-") || !number(&at, &last) ||
+      !skip(&at, "/"))
+    return -1;
+  if (!skip(&at, "*") && !(number(&at, &total) && last == total - 1))
+    return -1;
+  return first == from && last >= first ? last - first + 1 : -1;
 }

@@ -27,9 +27,9 @@ bool head_list(struct curl_slist **list, const struct request *request);
 ** False: there is no further one. */
 bool head_next(const struct buffer *lines, size_t *at, struct head_field *f);
 
-/* The first byte that a reply of status 206 carries if it carries all from
-** there to the end, else -1. */
-curl_off_t head_rest(const struct buffer *lines);
+/* How many bytes a reply of status 206 carries, if it carries all from byte
+** `from` to the end, as far as it tells, and just as they are; else -1. */
+curl_off_t head_rest(const struct buffer *lines, curl_off_t from);
 
 #pragma GCC visibility pop
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,8 @@ static bool open_file(struct sink *sink, bool fresh, struct failure *failure) {
     return refuse(sink, "is not a regular file", failure);
   if (!created && now.st_uid != geteuid())
     return refuse(sink, "belongs to another user", failure);
+  if (now.st_nlink > 1)
+    return refuse(sink, "has another name too (a hard link)", failure);
   return true;
 }
 
@@ -83,11 +86,15 @@ static bool set_position(const struct sink *sink, curl_off_t at,
   return true;
 }
 
-bool sink_open(struct sink *sink, curl_off_t at, struct failure *failure) {
+bool sink_open(struct sink *sink, curl_off_t at, curl_off_t length,
+               struct failure *failure) {
+  sink->left = length;
   buffer_init(&sink->gathered, GATHERED);
   if (open_file(sink, at == 0, failure) && lock(sink, failure) &&
-      set_position(sink, at, failure))
+      set_position(sink, at, failure)) {
+    sink->taken = true;
     return true;
+  }
   sink_close(sink);
   return false;
 }
@@ -119,10 +126,34 @@ static bool flush(struct sink *sink, struct failure *failure) {
   return written;
 }
 
+/* The length of a part is told twice, and libcurl looks at the other one. */
+static bool count_down(struct sink *sink, size_t length,
+                       struct failure *failure) {
+  if (sink->left == SINK_ANY_LENGTH)
+    return true;
+  if ((curl_off_t)length > sink->left) {
+    failure_set(failure, FAILURE_DECODE,
+                "%s: more came than the part that was announced", sink->path);
+    return false;
+  }
+  sink->left -= (curl_off_t)length;
+  return true;
+}
+
+static void check_end(const struct sink *sink, struct failure *failure) {
+  if (sink->left > 0)
+    failure_set(failure, FAILURE_CONNECTION,
+                "%s: the reply ended %" CURL_FORMAT_CURL_OFF_T
+                " bytes before the end of the part that was announced",
+                sink->path, sink->left);
+}
+
 /* What cannot be gathered, for want of memory or because it is too large, is
 ** written as it comes. */
 bool sink_write(struct sink *sink, const char *bytes, size_t length,
                 struct failure *failure) {
+  if (!count_down(sink, length, failure))
+    return false;
   if (sink->gathered.length + length > GATHERED && !flush(sink, failure))
     return false;
   if (buffer_reserve(&sink->gathered, GATHERED - sink->gathered.length) ==
@@ -137,10 +168,14 @@ bool sink_write(struct sink *sink, const char *bytes, size_t length,
 */
 
 /* What a new file of this process would get. The mask can only be read by
-** setting it; meanwhile the strictest one can do no harm. */
+** setting it; meanwhile the strictest one can do no harm. Two threads that do
+** so at once would leave it to the process for good. */
 static mode_t usual_mode(void) {
+  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&one_at_a_time);
   mode_t mask = umask(077);
   umask(mask);
+  pthread_mutex_unlock(&one_at_a_time);
   return 0666 & ~mask;
 }
 
@@ -154,6 +189,7 @@ static bool is_stored(const struct sink *sink) {
 void sink_finish(struct sink *sink, struct failure *failure) {
   if (!sink->open || sink->whole)
     return;
+  check_end(sink, failure);
   bool stored = flush(sink, failure);
   if (stored && failure->kind == FAILURE_NONE) {
     if (fchmod(sink->fd, usual_mode()) != 0 || !is_stored(sink))
@@ -165,8 +201,12 @@ void sink_finish(struct sink *sink, struct failure *failure) {
     sink_close(sink);
 }
 
+/* What has that name now may be the half file of another download, after
+** somebody removed ours. */
 int sink_keep(struct sink *sink, const char *path) {
-  int error = rename(sink->path, path) == 0 ? 0 : errno;
+  int error = ENOENT;
+  if (is_still_named(sink))
+    error = rename(sink->path, path) == 0 ? 0 : errno;
   if (error == 0)
     sink_close(sink);
   return error;

@@ -16,12 +16,16 @@
 
 #pragma GCC visibility push(hidden)
 
+#define SINK_ANY_LENGTH ((curl_off_t)-1)
+
 /* All zeros is a valid, closed sink that leads nowhere. */
 struct sink {
   char *path;        /* NULL: no file was asked for */
   curl_off_t resume; /* bytes of the body that are in the file already */
+  curl_off_t left;   /* bytes that are still to come, if that was told */
   int fd;            /* meant only while it is open */
   bool open;
+  bool taken; /* was opened and locked once: what is there is ours */
   bool whole; /* finished without a failure: may be kept */
   struct buffer gathered;
 };
@@ -30,9 +34,10 @@ struct sink {
 bool sink_name(struct sink *sink, const char *path, curl_off_t resume);
 
 /* Opens the file for a body that begins at byte `at` of it: creates or empties
-** it for 0, else it has to end exactly there. False, here and below: see
-** `failure`. */
-bool sink_open(struct sink *sink, curl_off_t at, struct failure *failure);
+** it for 0, else it has to end exactly there. More or fewer bytes than `length`
+** are a failure. False, here and below: see `failure`. */
+bool sink_open(struct sink *sink, curl_off_t at, curl_off_t length,
+               struct failure *failure);
 
 /* Takes the next bytes. */
 bool sink_write(struct sink *sink, const char *bytes, size_t length,

@@ -60,11 +60,11 @@ static void presize(struct transfer *t) {
 
 /* A part of the file is taken only where it is all that is missing. */
 static bool open_sink(struct transfer *t) {
-  curl_off_t resume = t->sink.resume;
+  curl_off_t resume = t->sink.resume, rest = head_rest(&t->head, resume);
   if (t->status != PARTIAL_CONTENT)
-    return sink_open(&t->sink, 0, &t->failure);
-  if (resume > 0 && head_rest(&t->head) == resume)
-    return sink_open(&t->sink, resume, &t->failure);
+    return sink_open(&t->sink, 0, SINK_ANY_LENGTH, &t->failure);
+  if (resume > 0 && rest > 0)
+    return sink_open(&t->sink, resume, rest, &t->failure);
   failure_set(&t->failure, FAILURE_DECODE,
               "%s answered with another part than the one asked for", t->host);
   return false;
@@ -173,6 +173,7 @@ static void explain(struct transfer *t, CURLcode code) {
   curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
   facts.system_error = (int)system_error;
   facts.connect = t->connect;
+  facts.elsewhere = t->elsewhere;
   facts.received = t->progress.received;
   curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &facts.expected);
   /* libcurl's own limit of a line, 100 KB, has no code of its own */
@@ -331,7 +332,7 @@ static bool set_options(struct transfer *t,
   return set_text(t, CURLOPT_URL, t->request->url.data) &&
          set_text(t, CURLOPT_PROXY, settings->proxy) &&
          set_text(t, CURLOPT_USERAGENT, settings->user_agent) &&
-         set_text(t, CURLOPT_ACCEPT_ENCODING, settings->compressed ? "" : NULL);
+         easy_accept(easy, settings->compressed, settings->path);
 }
 
 static bool keep_settings(struct transfer *t,
@@ -341,6 +342,7 @@ static bool keep_settings(struct transfer *t,
   t->stream = settings->stream;
   t->idempotent = settings->idempotent;
   t->connect = settings->connect;
+  t->elsewhere = settings->elsewhere;
   if (!settings->path)
     return true;
   easy_large_buffers(t->member.easy);

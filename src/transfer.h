@@ -28,6 +28,7 @@ struct transfer_settings {
   bool insecure;       /* any certificate will do */
   bool compressed;     /* compressed replies are asked for */
   bool idempotent;     /* may be sent again without asking */
+  bool elsewhere;      /* to a host that the program's settings do not name */
   const char *path;    /* where the body of a 2xx reply goes, or NULL */
   curl_off_t resume;   /* bytes of it that are there already */
   const char *ca_file; /* the only certificates to trust, or NULL */
@@ -55,6 +56,7 @@ struct transfer {
   struct measure_timings timings;
   int status; /* of the last reply; it counts once head_done is true */
   bool started, finished, sent, head_done, stream, paused, idempotent;
+  bool elsewhere;
   bool second_trust; /* the bundle may know a certificate more */
   bool bundled;      /* … and was asked */
   bool let_go;       /* refused while libcurl waited to be fed */

@@ -207,6 +207,9 @@ local RESUMED = {
     { OTHER, CHANGED, blind = true }, "bytes=5000-", 3 },
   { "anew where the rest is of another length", { DATED, 5000 },
     { DATED, CHANGED .. "more", blind = true }, "bytes=5000-", 3 },
+  { "anew where the date is another", { DATED, 5000 },
+    { { ["Last-Modified"] = "Wed, 01 Jul 2026 10:00:01 GMT" }, CHANGED,
+      blind = true }, "bytes=5000-", 3 },
   { "anew where the range is another", { STRONG, 5000 },
     { STRONG, shift = 1 }, "bytes=5000-", 3 },
   { "anew after nothing", { STRONG, 0 }, { STRONG } },
@@ -267,6 +270,22 @@ describe("a download that broke off is gone on with", function()
     assert.equal(SIZE, last)
     assert.equal(SIZE, total)
     assert.equal("a", listing())
+  end)
+
+  it("anew after an answer that was encoded unasked", function()
+    local packed = path_of("packed")
+    write(packed, CONTENT)
+    child.output_of("gzip -n " .. child.quoted(packed))
+    packed = read(packed .. ".gz")
+    local encoded = { ETag = '"v1"', ["Content-Encoding"] = "gzip" }
+    local server = storage({
+      file_of(packed, encoded, { cut = math.floor(#packed / 2) }),
+      file_of(packed, encoded),
+    })
+    assert(client_of(server):download(server.url, path_of("a")))
+    assert.equal(2, #server.requests)
+    assert.is_nil(header_of(server.requests[2], "Range"))
+    assert.is_true(CONTENT == read(path_of("a")))
   end)
 
   it("after a redirect, to where it leads", function()
@@ -552,6 +571,27 @@ describe("another host's refusal", function()
   before_each(setup)
   after_each(teardown)
 
+  it("to connect is no matter of base_url", function()
+    local gone = origin("")
+    gone:stop()
+    local api = storage({})
+    local _, err = client_of(api):download(gone.url .. "/x", path_of("a"), ONCE)
+    assert.equal("connection", err.kind)
+    assert.is_nil(err.message:find("base_url", 1, true), err.message)
+    local client = client_of(api)
+    api:stop()
+    _, err = client:download("/x", path_of("a"), ONCE)
+    assert.truthy(err.message:find("check base_url", 1, true), err.message)
+  end)
+
+  it("tells no secret that was escaped in the URL", function()
+    local store = origin(raw_server.reply("abc+def/0123456789 is wrong", 403))
+    local _, err = client_of(storage({})):download(
+      store.url .. "/x?sig=abc%2Bdef%2F0123456789", path_of("a"), ONCE)
+    assert.equal("permission", err.kind)
+    assert.is_nil((tostring(err) .. err.body):find("def/", 1, true))
+  end)
+
   for _, row in ipairs(ANSWERS) do
     it("becomes an error: " .. row[1], function()
       local store = origin(raw_server.reply(
@@ -711,6 +751,58 @@ describe("a download into a place that is not good", function()
     assert.is_nil(client_of(server):download(server.url, path_of("a"), ONCE))
     assert.equal("precious", read(path_of("victim")))
   end)
+
+  -- what stands there, and how
+  for _, row in ipairs({
+    { "a pipe", "mkfifo" }, { "an endless device", "ln -s /dev/zero" },
+  }) do
+    it("does not wait for " .. row[1] .. " at PATH.part.etag", function()
+      local server = storage({ file_of(CONTENT, STRONG) })
+      assert(os.execute(row[2] .. " "
+        .. child.quoted(path_of("a.part.etag"))))
+      assert(client_of(server):download(server.url, path_of("a")))
+      assert.equal("a", listing())
+    end)
+  end
+
+  it("leaves a file alone that is PATH.part too", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    write(path_of("victim"), "precious")
+    assert(os.execute("cd " .. child.quoted(folder) .. " && ln victim a.part"))
+    local _, err = client_of(server):download(server.url, path_of("a"))
+    assert.equal("file", err.kind)
+    assert.equal("precious", read(path_of("victim")))
+  end)
+
+  it("leaves the part of another download that nothing is missing of",
+    function()
+      -- The one has all its bytes, but not its end; the other gets a 416.
+      local server = origin(function(connection, request)
+        if header_of(request, "Range") then
+          connection:send(raw_server.reply("", 416))
+        else
+          connection:send('HTTP/1.1 200 OK\r\nETag: "v"\r\n'
+            .. "Transfer-Encoding: chunked\r\n\r\n"
+            .. ("%x\r\n%s\r\n"):format(SIZE, CONTENT))
+        end
+      end)
+      local client = client_of(server)
+      local other
+      assert(client:download(server.url, path_of("a"), {
+        on_progress = function(received)
+          if received == SIZE and not other then
+            other = { client:download(server.url, path_of("a")) }
+            for _, connection in ipairs(server.connections) do
+              connection:send("0\r\n\r\n")
+            end
+          end
+        end,
+      }))
+      assert.is_nil(other[1])
+      assert.equal("file", other[2].kind)
+      assert.equal(CONTENT, read(path_of("a")))
+      assert.equal("a", listing())
+    end)
 
   it("replaces a symbolic link at PATH, not what it leads to", function()
     local server = storage({ file_of("new", {}) })

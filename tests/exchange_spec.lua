@@ -534,7 +534,7 @@ describe("a part that is fed", function()
     local sent, before = x:progress(), events
     server.refusing = false
     run(client, function()
-      return x:progress() >= sent + 2 ^ 19
+      return x:progress() >= sent + 2 ^ 18
     end, server)
     step(20)
     assert.is_true(client:poll(0))
@@ -861,12 +861,63 @@ describe("a body that goes into a file", function()
     end)
   end)
 
-  local function partly(range)
-    return reply("6789", 206, range and "Content-Range: " .. range .. "\r\n")
+  it("does not go into a file that has another name", function()
+    in_folder(function(path, folder)
+      assert(io.open(folder .. "/other", "w")):close()
+      shell("ln " .. child.quoted(folder .. "/other"), path)
+      fails(path, "has another name too (a hard link)")
+    end)
+  end)
+
+  it("is not taken for the file that took its place", function()
+    in_folder(function(path, folder)
+      local x = exchange(reply("whole"), "GET", nil, { path = path })
+      assert.is_true(x:stored())
+      assert(os.remove(path))
+      local file = assert(io.open(path, "w"))
+      file:write("half")
+      file:close()
+      assert.same({ nil, folder .. "/final: No such file or directory" },
+        { x:keep(folder .. "/final") })
+      assert.equal("half", content_of(path))
+      assert.is_nil(io.open(folder .. "/final"))
+    end)
+  end)
+
+  it("is decoded where the server encoded it unasked", function()
+    in_folder(function(path)
+      local packed = child.output_of("printf hello | gzip -nc | od -An -v -tx1")
+        :gsub("%s", ""):gsub("%x%x", function(digits)
+          return string.char(tonumber(digits, 16))
+        end)
+      local x = exchange(reply(packed, 200, "Content-Encoding: gzip\r\n"),
+        "GET", nil, { path = path })
+      assert.is_nil(x:failure())
+      assert.equal("hello", content_of(path))
+    end)
+  end)
+
+  local function partly(range, body, headers)
+    return reply(body or "6789", 206, (headers or "")
+      .. (range and "Content-Range: " .. range .. "\r\n" or ""))
+  end
+  local function closing(range, body)
+    return function(connection)
+      connection:send("HTTP/1.1 206 OK\r\nConnection: close\r\n"
+        .. "Content-Range: " .. range .. "\r\n\r\n" .. body)
+      connection:close()
+    end
   end
   local function another(server)
     return "decode", server.host
       .. " answered with another part than the one asked for"
+  end
+  local function short(_, path)
+    return "connection", path .. ": the reply ended 2 bytes before the end of "
+      .. "the part that was announced"
+  end
+  local function long(_, path)
+    return "decode", path .. ": more came than the part that was announced"
   end
   local resumed = {
     { "the rest", partly("bytes 5-8/9"), "123456789" },
@@ -876,6 +927,16 @@ describe("a body that goes into a file", function()
     { "a part that ends too early", partly("bytes 5-8/10"), nil, another },
     { "no word of which part it is", partly(), nil, another },
     { "a range that is none", partly("bytes 5-x/9"), nil, another },
+    { "a range that ends before it begins", partly("bytes 5-4/5"), nil,
+      another },
+    { "bytes of an encoded form", partly("bytes 5-8/9", nil,
+      "Content-Encoding: gzip\r\n"), nil, another },
+    { "less than the range", partly("bytes 5-8/9", "67"), "1234567", short },
+    { "less than the range, without a length", closing("bytes 5-8/9", "67"),
+      "1234567", short },
+    { "the range, without a length", closing("bytes 5-8/9", "6789"),
+      "123456789" },
+    { "more than the range", partly("bytes 5-8/9", "67890"), nil, long },
     { "a refusal", reply("no", 416), "12345" },
   }
   for _, row in ipairs(resumed) do
@@ -885,7 +946,7 @@ describe("a body that goes into a file", function()
         { path = path, resume = 5 })
       local kind, message = x:failure()
       if row[4] then
-        assert.same({ row[4](server) }, { kind, message })
+        assert.same({ row[4](server, path) }, { kind, message })
       else
         assert.is_nil(kind)
       end

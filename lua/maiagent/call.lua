@@ -354,6 +354,7 @@ local function store(state, options, url, parts, feed)
   end
   return send.start(state.hub, request, transport(state, request, options, {
     operation = "storage",
+    settings = { elsewhere = not core.same_origin(url, state.settings.base) },
     file = true,
     repeatable = not feed, -- the same bytes under the same key
     feed = feed,

@@ -21,12 +21,16 @@ local function is_validator(text)
 end
 
 --- What identifies the bytes of an answer exactly: a strong ETag, else a
--- Last-Modified that is older than the answer (RFC 9110, 8.8.2.2).
+-- Last-Modified that is older than the answer (RFC 9110, 8.8.2.2). Of an
+-- encoded answer the file holds other bytes than those that have places there.
 -- @tparam function header name → value
 -- @treturn string|nil
 local function validator(header)
   local etag, modified = header("etag"), header("last-modified")
-  if is_validator(etag) then
+  local coding = header("content-encoding")
+  if coding and coding:lower() ~= "identity" then
+    return nil
+  elseif is_validator(etag) then
     return etag
   elseif not etag and is_validator(modified) and header("date")
     and header("date") ~= modified
@@ -35,37 +39,22 @@ local function validator(header)
   end
 end
 
-local function size_of(path)
-  local file = io.open(path, "rb")
-  local size = file and file:seek("end")
-  if file then
-    file:close()
-  end
-  return size or 0
-end
-
-local function lines_of(path)
-  local file = io.open(path, "rb")
-  if not file then
-    return nil
-  end
-  local first, second, third = file:read("*l", "*l", "*l")
-  file:close()
-  return first, second, third
-end
-
 --- What is there of a download, if the rest of it can be asked for.
 -- @tparam string part as `partial` gives it
 -- @tparam string source the URL, without its query
+-- @tparam table disk what does not wait for a pipe, and follows no link, that
+--   somebody put there: `read` and `stat` of maiagent.disk
 -- @treturn table|nil size (bytes), validator, total (bytes, or nil)
-local function held(part, source)
-  local identity, total, from = lines_of(part .. NOTE)
+local function held(part, source, disk)
+  local note = disk.read(part .. NOTE) or ""
+  local identity, total, from = note:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n")
   if not is_validator(identity) or from ~= source then
     return nil
   end
-  local size = size_of(part)
-  return size > 0
-    and { size = size, validator = identity, total = tonumber(total) } or nil
+  local file = disk.stat(part)
+  return file and file.kind == "file" and file.size > 0
+    and { size = file.size, validator = identity, total = tonumber(total) }
+    or nil
 end
 
 --- Forgets of what PATH.part is the beginning.
@@ -80,14 +69,12 @@ end
 -- @tparam string source the URL, without its query
 -- @tparam string identity as `validator` gives it
 -- @tparam string|nil total bytes
--- @tparam function append (path, text) → whether it could be written to a file
---   of its own: through no link that somebody put there
-local function remember(part, source, identity, total, append)
+-- @tparam table disk `create` of maiagent.disk: nothing that somebody put there
+--   is written to
+local function remember(part, source, identity, total, disk)
   forget(part)
   local lines = { identity, total or "", source, "" }
-  if not append(part .. NOTE, table.concat(lines, "\n")) then
-    forget(part)
-  end
+  disk.create(part .. NOTE, table.concat(lines, "\n"))
 end
 
 --- Removes what arrived of a download.

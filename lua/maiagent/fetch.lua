@@ -70,17 +70,19 @@ local function hide_query(hide, url)
   for value in (url:match("%?([^#]*)") or ""):gmatch("=([^&]+)") do
     if #value >= SHORTEST_SECRET then
       hide(value)
+      hide(filename.percent_decoded(value))
     end
   end
 end
 
 -- What prepares a GET of any URL, before what is held of it is asked for.
 local function preparer(state, options, named, hide)
-  return function(url)
+  return function(url, settings)
     local request, problem = core.request("GET", url)
     if not request then
       return nil, problem
     end
+    settings.elsewhere = not core.same_origin(url, state.settings.base)
     hide_query(hide, url)
     hide(dress(state, request, options, named))
     return request

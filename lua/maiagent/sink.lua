@@ -7,20 +7,27 @@ local errors = require("maiagent.errors")
 local Sink = {}
 Sink.__index = Sink
 
+function Sink:look()
+  return download.held(self.part, self.source, self.disk)
+end
+
 --- Prepares the request for what is missing.
 -- @tparam string url
 -- @treturn userdata|nil request
 -- @treturn string|nil what is wrong with the URL
 function Sink:request(url)
-  local request, problem = self.prepare(url)
+  local request, problem = self.prepare(url, self.settings)
   if not request then
     return nil, problem
   end
   -- A range of compressed bytes would be of no use.
   request:set("Accept-Encoding", "identity")
-  self.held = download.held(self.part, self.source)
+  self.held = not self.anew and self:look() or nil
   self.settings.resume = self.held and self.held.size or 0
-  if self.held then
+  if not self.held then
+    -- The file is emptied before its new note is there.
+    download.forget(self.part)
+  else
     request:set("Range", "bytes=" .. self.settings.resume .. "-")
     request:set("If-Range", self.held.validator)
   end
@@ -29,11 +36,14 @@ end
 
 -- Some servers give a range of whatever they have now.
 local function is_other(held, exchange)
-  local etag = exchange:header("etag")
+  local by_etag = held.validator:sub(1, 1) == '"'
+  local now = exchange:header(by_etag and "etag" or "last-modified")
   local range = exchange:header("content-range") or ""
   local total = tonumber(range:match("/(%d+)%s*$"))
-  return (etag and held.validator:sub(1, 1) == '"' and etag ~= held.validator)
-    or (total and held.total and total ~= held.total)
+  local last = tonumber(range:match("%-(%d+)/"))
+  return (now and now ~= held.validator)
+    or (held.total and (total and total ~= held.total
+      or last and last + 1 ~= held.total))
 end
 
 --- The head of an answer is there: notes what the bytes after it belong to.
@@ -48,12 +58,11 @@ function Sink:head(exchange)
     download.forget(self.part)
   elseif status == 200 then
     local identity = download.validator(header)
+    self.anew = nil
     download.forget(self.part)
     if identity then
-      -- Loaded by the first download that can be gone on with.
-      local append = require("maiagent.disk").append
       download.remember(self.part, self.source, identity,
-        header("content-length"), append)
+        header("content-length"), self.disk)
     end
   end
 end
@@ -62,13 +71,8 @@ end
 -- @tparam userdata exchange
 -- @tparam boolean head_seen whether `head` was called for it
 function Sink:leave(exchange, head_seen)
-  local status = exchange:status()
-  if not status or status < 200 or status > 299 then
-    return
-  end
-  local _, _, received = exchange:progress()
   -- A file that could not be opened is not ours: maybe another download's.
-  if exchange:failure() == "file" and received == 0 then
+  if not exchange:stored() then
     return
   end
   self.opened = true
@@ -88,10 +92,8 @@ function Sink:judge(exchange, outcome)
   end
   local useless = status == 416 or outcome.kind == "decode" or self.spoilt
     or is_other(self.held, exchange)
-  if useless then
-    self.spoilt = nil
-    download.discard(self.part)
-  end
+  -- The file stays for the next answer to empty: it may be another download's.
+  self.anew, self.spoilt = useless, nil
   return useless
 end
 
@@ -118,7 +120,7 @@ end
 
 --- The call has failed: what can be gone on with stays for the next one.
 function Sink:failed()
-  if self.opened and not download.held(self.part, self.source) then
+  if self.opened and not self:look() then
     download.discard(self.part)
   end
 end
@@ -161,11 +163,13 @@ end
 --- Makes a sink.
 -- @tparam string path the part is beside it
 -- @tparam string source the URL, without its query
--- @tparam function prepare url → request, or nil and what is wrong
+-- @tparam function prepare (url, settings) → request, or nil and what is
+--   wrong; it may change the settings of the exchange
 -- @treturn table
 local function new(path, source, prepare)
   local part = download.partial(path)
   return setmetatable({
+    disk = require("maiagent.disk"), -- loaded by the first download
     part = part,
     source = source,
     prepare = prepare,
