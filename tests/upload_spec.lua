@@ -82,8 +82,26 @@ describe("upload.source", function()
     end)
   end
 
+  -- A FIFO was opened, which waits for a writer for ever.
+  it("does not wait for a FIFO", function()
+    local path = os.tmpname()
+    os.remove(path)
+    assert(os.execute("mkfifo " .. path))
+    -- Somebody writes to it: this ends even where it is opened.
+    os.execute("(echo x >" .. path .. ") 2>/dev/null & sleep 0.05; echo $! >"
+      .. path .. ".pid")
+    local from, err = upload.source(path)
+    os.execute("kill $(cat " .. path .. ".pid) 2>/dev/null; rm " .. path .. " "
+      .. path .. ".pid")
+    assert.is_nil(from)
+    assert.equal(path .. ": not a regular file", err.message)
+  end)
+
   -- name, what is given, what is said
   local unreadable = {
+    -- Zero bytes of it were uploaded, without a word.
+    { "what has no size", "/proc/self/status", "its size is not known" },
+    { "a device", "/dev/zero", "not a regular file" },
     { "a file that is not there", "/no/such/file", "No such file" },
     { "a folder", "/tmp", "directory" },
     { "a line break", { content = "", filename = "a\nb" }, "line break" },

@@ -11,20 +11,44 @@ local function base_name(path)
   return path:match("([^/]+)/*$") or path
 end
 
--- Opening a folder succeeds on Unix and its size is then nonsense; reading a
--- byte tells.
-local function size_of(path)
+-- Asked before it is opened: opening a FIFO waits for whoever writes to it.
+local function kind_problem(found)
+  if found.kind == "folder" then
+    return "Is a directory"
+  elseif found.kind ~= "file" then
+    return "not a regular file"
+  end
+end
+
+-- Whether it can be read is known once a byte was. What the system makes up
+-- while it is read, as in /proc, has no size.
+local function content_problem(path, size)
   local file, problem = io.open(path, "rb")
   if not file then
+    return problem
+  end
+  local byte, unreadable = file:read(1)
+  file:close()
+  if unreadable then
+    return path .. ": " .. unreadable
+  elseif byte and size == 0 then
+    return path .. ": its size is not known before it is read"
+  end
+end
+
+local function size_of(path)
+  -- Loaded when it is used: most programs upload nothing.
+  local found, problem = require("maiagent.disk").stat(path, true)
+  if not found then
     return nil, file_error(problem)
   end
-  local _, unreadable = file:read(1)
-  local size, endless = file:seek("end")
-  file:close()
-  if unreadable or not size then
-    return nil, file_error(path .. ": " .. (unreadable or endless))
+  local wrong = kind_problem(found)
+  problem = wrong and (path .. ": " .. wrong)
+    or content_problem(path, found.size)
+  if problem then
+    return nil, file_error(problem)
   end
-  return size
+  return found.size
 end
 
 local SOURCE_FIELDS = {
