@@ -833,6 +833,25 @@ describe("the stand-in in this process", function()
     assert.matches("^HTTP/1.1 400 .*HTTP/1.1 401 ", text)
   end)
 
+  -- LuaJIT's sub() took 2^31 for a negative number, so that nothing was ever
+  -- taken out of the buffer.
+  it("reads what is to be more than 2 GiB", function()
+    local client = assert(socket.connect("127.0.0.1", local_server.port))
+    client:send("POST / HTTP/1.1\r\nContent-Length: 3000000000\r\n\r\nabc")
+    local entry
+    for _ = 1, 200 do
+      local_server:step(0.01)
+      entry = local_server:log()[1]
+      if entry and entry.body_bytes >= 3 then
+        break
+      end
+    end
+    client:close()
+    assert.equal(3, entry.body_bytes)
+    local_server:step(0.1)
+    assert.equal(0, local_server:connections())
+  end)
+
   it("notes a wrong key if it is strict", function()
     exchange("GET /api/chatbots/ HTTP/1.0\r\n\r\n")
     assert.equal(1, #local_server:violations())

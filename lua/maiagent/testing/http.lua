@@ -118,7 +118,8 @@ local function read_request(connection)
       end
       local data = connection.buffer ~= "" and connection.buffer
         or connection:fill()
-      connection.buffer, data = data:sub(left + 1), data:sub(1, left)
+      local taken = math.min(left, #data) -- LuaJIT's sub() ends at 2^31
+      connection.buffer, data = data:sub(taken + 1), data:sub(1, taken)
       request.body_bytes = request.body_bytes + #data
       return data
     end
