@@ -39,13 +39,13 @@ local function shown(action)
   return table.concat(words, " ")
 end
 
-local function compared(names, notes, options, unreadable)
+local function compared(names, notes, options, protected)
   local entries = {}
   for i, name in ipairs(names) do
     entries[i] = { name = name, size = 1, hash = "H" }
   end
   local actions =
-    plan.compare(entries, remotes_of(notes), unreadable or {}, options or {})
+    plan.compare(entries, remotes_of(notes), protected or {}, options or {})
   local texts = {}
   for i, action in ipairs(actions) do
     texts[i] = shown(action)
@@ -119,9 +119,9 @@ describe("plan.compare decides for files that are here no more:", function()
 
   it("what cannot be read is not gone", function()
     assert.same({ "keep c 2", "keep d/b 1" },
-      compared({}, gone, ALL, { ["d/"] = true, c = true }))
+      compared({}, gone, ALL, { ["d/"] = "so", c = "so" }))
     assert.same({ "delete c 2", "keep d/b 1" },
-      compared({}, gone, ALL, { ["d/b"] = true, ["c/"] = true }))
+      compared({}, gone, ALL, { ["d/b"] = "so", ["c/"] = "so" }))
   end)
 
   it("only those of the shard", function()

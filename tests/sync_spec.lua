@@ -227,14 +227,89 @@ describe("knowledge_bases:sync", function()
     assert_holds({ ["b.txt"] = "b" })
   end)
 
+  -- A disk that isn't mounted is an empty folder: everything was deleted.
+  it("deletes nothing where the folder has no file at all", function()
+    write("a.txt", "a")
+    write("b/c.txt", "c")
+    sync()
+    wait_until_done()
+    shell("rm a.txt b/c.txt")
+    for _, delete in ipairs({ true, "all" }) do
+      local summary = sync({ delete = delete, shard = "1/1" })
+      assert.same({ kept = { "a.txt", "b/c.txt" } }, names_of(summary))
+      assert.matches("no file at all", summary.kept[1].reason)
+    end
+    write("new.txt", "n")
+    assert.same({ deleted = { "a.txt", "b/c.txt" }, uploaded = { "new.txt" } },
+      names_of(sync({ delete = true })))
+  end)
+
+  -- Names with a dot went, as if the folder didn't have them.
+  it("does not delete what the folder has and it skips", function()
+    write(".hidden", "h")
+    write(".git/config", "c")
+    write("a.txt", "a")
+    assert.equal(3, sync({ hidden = true }).counts.uploaded)
+    wait_until_done()
+    shell("rm -r .git/config")
+    local summary = sync({ delete = "all" })
+    assert.same({ kept = { ".git/config", ".hidden", "a.txt" },
+      skipped = { ".git", ".hidden" } }, names_of(summary))
+    assert.equal("in the folder, but skipped", summary.kept[1].reason)
+  end)
+
+  -- Each run left one more of it.
+  it("leaves no file under a name that the service made up", function()
+    write("a.txt", "a")
+    server:fault({ kind = "status", status = 201, method = "POST", apply = true,
+      path = FILES, json = { { id = "other", filename = "A.txt" } } })
+    local deleted
+    server:fault({ kind = "status", status = 204, method = "DELETE",
+      path = "files/other/$" })
+    server:fault({ kind = "status", status = 200, path = "files/other/$",
+      json = { id = "other", status = "done" } })
+    local summary = sync()
+    assert.same({ failed = { "a.txt" }, deleted = { "A.txt" } },
+      names_of(summary))
+    assert.matches("under another name, A.txt", summary.failed[1].reason)
+    for _, request in ipairs(server:log()) do
+      deleted = deleted or request.method == "DELETE" and request.path
+    end
+    assert.matches("/files/other/$", deleted)
+  end)
+
+  it("takes a registration's answer without a name", function()
+    write("a.txt", "a")
+    server:fault({ kind = "status", status = 201, method = "POST", apply = true,
+      path = FILES, json = { { id = "other" } } })
+    assert.same({ uploaded = { "a.txt" } }, names_of(sync()))
+    assert_holds({ ["a.txt"] = "a" })
+  end)
+
+  -- It was one of the files: "cache/uploads.journal: it changes".
+  it("does not take its journal for a file, wherever that is", function()
+    write("a.txt", "a")
+    for _, cache in ipairs({ folder .. "/cache", folder }) do
+      server:fault({ kind = "status", status = 403, path = FILES,
+        method = "POST", json = { detail = "The plan is used up." } })
+      assert.equal(1, sync({ cache = cache, hidden = true }).counts.failed)
+      assert.same({ registered = { "a.txt" } },
+        names_of(sync({ cache = cache, hidden = true })))
+      assert.is_true(client.knowledge_bases.files:batch_delete(kb,
+        { ids = { remote()["a.txt"].id } }))
+    end
+  end)
+
   it("waits where the service is busy with what is to be deleted", function()
     write("a.txt", "a")
+    write("b.txt", "b")
     sync()
     os.remove(folder .. "/a.txt")
     server:fault({ kind = "status", status = 409, method = "DELETE",
       json = { detail = "file is being processed, cannot delete" } })
-    assert.same({ deleted = { "a.txt" } }, names_of(sync({ delete = true })))
-    assert_holds({})
+    assert.same({ deleted = { "a.txt" }, kept = { "b.txt" } },
+      names_of(sync({ delete = true })))
+    assert_holds({ ["b.txt"] = "b" })
   end)
 
   it("does not touch what it did not make", function()

@@ -2,6 +2,7 @@
 -- of it is as if it were empty: it saves work, and nothing depends on it.
 
 local disk = require("maiagent.disk")
+local folder = require("maiagent.folder")
 local journal = require("maiagent.journal")
 
 local FILE = "uploads.journal"
@@ -29,7 +30,10 @@ local function append(ledger, text)
   if ledger.problem or text == "" then
     return
   end
-  local ok, problem = disk.make_folder(ledger.folder)
+  local ok, problem = disk.make_folder(ledger.parent)
+  if ok then
+    ok, problem = disk.make_folder(ledger.folder)
+  end
   if ledger.torn then
     text, ledger.torn = "\n" .. text, false
   end
@@ -79,13 +83,16 @@ function Ledger:tidy()
 end
 
 --- Opens the journal of a folder.
--- @tparam string folder where it is kept; made when something is written
+-- @tparam string parent where it is kept, in a folder of its own: there it is
+--   never taken for one of the files, wherever the parent is
 -- @tparam string kb_id
 -- @treturn table; its `problem` says why nothing can be written, if so
-local function open(folder, kb_id)
+local function open(parent, kb_id)
+  local own = parent .. "/" .. folder.OWN
   local ledger = setmetatable({
-    folder = folder,
-    path = folder .. "/" .. FILE,
+    parent = parent,
+    folder = own,
+    path = own .. "/" .. FILE,
     kb_id = kb_id,
   }, Ledger)
   ledger.waiting = read(ledger)

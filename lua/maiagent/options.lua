@@ -125,6 +125,12 @@ local function shard(value)
   end
 end
 
+local function folder_path(value)
+  if type(value) ~= "string" or value == "" then
+    return "must be a path, got " .. (value == "" and "''" or type(value))
+  end
+end
+
 -- Of flows over many files; the time-out is that of each file.
 local UPLOAD_ALL = {
   timeout = SHARED.timeout,
@@ -151,7 +157,7 @@ local SYNC = {
   retry_failed = has_type("boolean"),
   hidden = has_type("boolean"),
   shard = shard,
-  cache = has_type("string"),
+  cache = folder_path,
   processing_timeout = number_from(0),
 }
 

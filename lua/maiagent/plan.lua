@@ -13,12 +13,19 @@
 --   ours is uploaded beside them.
 -- * Foreign files are never deleted unless delete = "all".
 
+local progress = require("maiagent.progress")
+
+local status_of = progress.status_of
+
 -- The one key of ours in rawUserDefineMetadata; all else in there is the
 -- user's. Lower case, as a service that renders camelCase may re-case it.
 local HASH = "maiagent_sha256"
 
 local GONE = { deleting = true, deleted = true }
 local FAILED = { failed = true, delete_failed = true }
+
+-- A folder without a file is more often a disk that isn't mounted than a wish.
+local EMPTY = "the folder has no file at all, so nothing is deleted"
 
 -- A prime just below 2^32; products stay exact in a double.
 local MODULUS, MULTIPLIER = 4294967291, 257
@@ -87,12 +94,6 @@ local function metadata(before, given, hash)
   end
   result[HASH] = hash
   return result
-end
-
--- One page of the vendor's documentation shows an object in place of the text.
-local function status_of(file)
-  local status = file.status
-  return type(status) == "table" and status.code or status
 end
 
 -- Every run of sync, on whatever machine, has to find the same one.
@@ -263,24 +264,23 @@ end
 local function of_remote(actions, file, options)
   local deletes = options.delete == "all" or (options.delete and hash_of(file))
   local reason = "not in the folder"
-  if not deletes and not hash_of(file) then
+  if deletes and options.is_empty then
+    deletes, reason = false, EMPTY
+  elseif not deletes and not hash_of(file) then
     reason = "not in the folder, and sync did not make it"
   end
   actions[#actions + 1] = action(deletes and "delete" or "keep", file.filename,
     file, reason)
 end
 
--- Whether a name is that of something that is there and cannot be read.
-local function is_protected(name, unreadable)
-  if unreadable[name] then
-    return true
-  end
+-- Why what is on the service stays, if it does: it is in the folder, although
+-- it is not one of the files that were compared.
+local function protection(name, protected)
+  local reason = protected[name]
   for position in name:gmatch("()/") do
-    if unreadable[name:sub(1, position)] then
-      return true
-    end
+    reason = reason or protected[name:sub(1, position)]
   end
-  return false
+  return reason
 end
 
 local function gone_names(remotes, present, options)
@@ -298,14 +298,15 @@ end
 -- @tparam table entries local files of this shard: name, size, and hash where
 --   `needs_hash` said so
 -- @tparam table remotes what `by_name` gave
--- @tparam table unreadable names (folders end in "/") → true of what is there
---   but could not be read: its counterparts stay
--- @tparam table options delete (true or "all"), retry_failed, shard
+-- @tparam table protected names (folders end in "/") → reason, of what is in
+--   the folder but is not compared: its counterparts stay
+-- @tparam table options delete (true or "all"), is_empty (the folder has no
+--   file, of whatever shard: nothing is deleted), retry_failed, shard
 -- @treturn table a list of { action, name, reason, file (of the service, for
 --   "keep", "delete", "failed"), by (for "delete": the file that has to be
 --   processed first, if any), entry and old (for "upload", "replace",
 --   "retry": the local file, and the service's files to be deleted after) }
-local function compare(entries, remotes, unreadable, options)
+local function compare(entries, remotes, protected, options)
   local actions, present = {}, {}
   for _, entry in ipairs(entries) do
     present[entry.name] = true
@@ -313,9 +314,9 @@ local function compare(entries, remotes, unreadable, options)
   end
   for _, name in ipairs(gone_names(remotes, present, options)) do
     for _, file in ipairs(remotes[name]) do
-      if is_protected(name, unreadable) then
-        actions[#actions + 1] =
-          action("keep", name, file, "there, but it cannot be read here")
+      local reason = protection(name, protected)
+      if reason then
+        actions[#actions + 1] = action("keep", name, file, reason)
       else
         of_remote(actions, file, options)
       end
@@ -333,5 +334,4 @@ return {
   metadata = metadata,
   needs_hash = needs_hash,
   shard = shard,
-  status_of = status_of,
 }

@@ -24,6 +24,10 @@ local upload_all = require("maiagent.upload_all")
 
 local NAME = "knowledge_bases.sync"
 
+-- Why the counterparts of what is in the folder but not taken stay.
+local UNREADABLE = "there, but it cannot be read here"
+local SKIPPED = "in the folder, but skipped"
+
 -- Refusals that may be of the key rather than of the file.
 local OF_THE_KEY = { invalid = true, not_found = true, conflict = true }
 
@@ -52,12 +56,14 @@ end
 local function local_files(run, found)
   local entries = {}
   for _, item in ipairs(found.skipped) do
+    run.protected[item.name] = SKIPPED
+    run.protected[item.name .. "/"] = SKIPPED
     if plan.in_shard(item.name, run.shard) then
       run.summary:add("skipped", item)
     end
   end
   for _, item in ipairs(found.unreadable) do
-    run.unreadable[item.name] = true
+    run.protected[item.name] = UNREADABLE
     if plan.in_shard(item.name, run.shard) then
       run.summary:add("failed", item)
     end
@@ -87,7 +93,7 @@ local function hashed(run, entries, remotes)
     if ok then
       usable[#usable + 1] = entry
     else
-      run.unreadable[entry.name] = true
+      run.protected[entry.name] = UNREADABLE
       run.summary:add("failed", { name = entry.name, reason = reason })
     end
   end
@@ -193,10 +199,13 @@ end
 
 local function conclude(run, job, file, err)
   job.ended = true
-  -- Taken for what it is not, it would be uploaded again by every run.
-  if file and file.filename ~= job.name then
+  -- Taken for what it is not, it would be uploaded again by every run, and be
+  -- there once more each time.
+  if file and file.filename ~= nil and file.filename ~= job.name then
     err = file_error(job.name, "the service registered it under another name, "
-      .. tostring(file.filename) .. " (id " .. tostring(file.id) .. ")")
+      .. tostring(file.filename))
+    run.replaced[#run.replaced + 1] = { name = tostring(file.filename),
+      file = file, reason = "it is " .. job.name .. " under another name" }
     file = nil
   end
   if file then
@@ -417,9 +426,9 @@ local function new_run(state, kb_id, path, options, params)
     quiet = upload_all.quiet_options(options),
     concurrency = options.concurrency or upload_all.CONCURRENCY,
     shard = options.shard and plan.shard(options.shard),
-    ledger = ledger.open(options.cache or path .. "/" .. folder.OWN, kb_id),
+    ledger = ledger.open(options.cache or path, kb_id),
     summary = summary.new(options.dry_run or false),
-    unreadable = {}, -- name → true
+    protected = {}, -- name → why its counterparts stay
     replaced = {}, -- { name, file, by, reason }: goes once `by` is processed
   }
 end
@@ -431,6 +440,8 @@ end
 -- it is simply run again.
 -- A file of the same name that sync did not make is kept where its size is the
 -- same, else the new one is put beside it; it is deleted only by delete="all".
+-- Of a folder without any file nothing is deleted: more often than not it is
+-- one that isn't mounted.
 -- @tparam table state
 -- @tparam string kb_id
 -- @tparam string path of the folder; links are followed, but not in circles
@@ -440,10 +451,11 @@ end
 --   retry_failed (uploads what failed on the service again), hidden (names
 --   that begin with a dot, too), concurrency (8), on_progress({ done, failed,
 --   total, bytes_sent, bytes_total } of the uploads; false ends it), parser,
---   labels, rawUserDefineMetadata (of what is uploaded), cache (the folder of
---   the journal; ".maiagent" in the folder), processing_timeout (seconds that
---   replaced files wait for the new ones; 600), max_speed (bytes/s), timeout,
---   max_retries, headers
+--   labels, rawUserDefineMetadata (of what is uploaded), cache (the folder
+--   that ".maiagent", with the journal, is made in; the folder itself),
+--   processing_timeout (seconds that replaced files wait for the new ones;
+--   600), max_speed (bytes/s of all together), timeout (of each file's upload,
+--   each registration, and each other request), max_retries, headers
 -- @treturn table|nil summary: the lists uploaded, replaced, registered (stored
 --   by an earlier run), deleted, kept, failed, skipped of { name, reason, id };
 --   counts of each; dry_run, cancelled; tostring gives one line
@@ -462,8 +474,9 @@ local function sync(state, kb_id, path, given)
   end
   local remotes = plan.by_name(listed)
   local entries = hashed(run, local_files(run, found), remotes)
-  local lists = by_action(plan.compare(entries, remotes, run.unreadable, {
+  local lists = by_action(plan.compare(entries, remotes, run.protected, {
     delete = options.delete,
+    is_empty = #found.files == 0,
     retry_failed = options.retry_failed,
     shard = run.shard,
   }))

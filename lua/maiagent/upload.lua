@@ -1,5 +1,5 @@
 --- What an upload is made of: the source's bytes, and the POST that object
--- storage wants. A leaf: nothing here is sent.
+-- storage wants. Nothing here is sent.
 
 local errors = require("maiagent.errors")
 
@@ -37,7 +37,7 @@ local function content_problem(path, size)
 end
 
 local function size_of(path)
-  -- Loaded when it is used: most programs upload nothing.
+  -- Loaded when it is used: most programs upload no file.
   local found, problem = require("maiagent.disk").stat(path, true)
   if not found then
     return nil, file_error(problem)

@@ -148,7 +148,8 @@ end
 -- @tparam table|nil given concurrency (8 at a time), on_file(index, file, err)
 --   as each is known, on_progress({ done, failed, total, bytes_sent,
 --   bytes_total }), where returning false ends it, max_speed (bytes/s of all
---   together), timeout, max_retries, headers (of each request)
+--   together), timeout (of each file's upload, and of each registration),
+--   max_retries, headers
 -- @treturn table index → file object, in the order of the sources
 -- @treturn table|nil index → error of those that failed (kind "cancelled"
 --   where on_progress ended it first); nil when none did

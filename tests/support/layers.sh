@@ -47,9 +47,9 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # line. The leaves are given functions and values, not clients, and so need
 # nothing but the error objects.
 order='errors
-pages poll protect response retry upload download filename stream
+pages poll progress protect response retry upload download filename stream
 folder journal plan sink summary
-checks deadline imported progress registration
+checks deadline imported registration
 slots
 host tasks
 options wait
@@ -65,7 +65,7 @@ sync
 resources
 client
 init'
-leaves=' errors pages poll protect response retry upload download filename'
+leaves=' errors pages poll protect response retry download filename'
 leaves+=' stream folder journal plan summary checks'
 leaves+=' slots deadline imported progress registration '
 uses_libcurl=client
