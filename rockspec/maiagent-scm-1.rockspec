@@ -90,6 +90,7 @@ build = {
     ["maiagent.crew"] = "lua/maiagent/crew.lua",
     ["maiagent.deadline"] = "lua/maiagent/deadline.lua",
     ["maiagent.download"] = "lua/maiagent/download.lua",
+    ["maiagent.environment"] = "lua/maiagent/environment.lua",
     ["maiagent.errors"] = "lua/maiagent/errors.lua",
     ["maiagent.fetch"] = "lua/maiagent/fetch.lua",
     ["maiagent.filename"] = "lua/maiagent/filename.lua",

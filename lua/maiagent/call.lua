@@ -6,10 +6,8 @@
 
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
-local imported = require("maiagent.imported")
 local options_of = require("maiagent.options")
 local send = require("maiagent.send")
-local upload = require("maiagent.upload")
 
 local BODY_LIMIT = 16 * 1024 -- bytes of an undecodable body kept in the error
 
@@ -223,6 +221,7 @@ end
 -- A source in the place of params: the form, the function that feeds it; or
 -- nil, nil, err.
 local function form_of(row, given)
+  local upload = require("maiagent.upload")
   local from, err = upload.source(given)
   if not from then
     return nil, nil, err
@@ -309,7 +308,7 @@ end
 -- The forms of this API are imports: their answers tell failures with 200.
 local function import_failure(pending, result, response)
   local id = response.request_id
-  return imported.failure(result, {
+  return require("maiagent.imported").failure(result, {
     status = response.status,
     method = pending.request:method(),
     path = pending.call.path,

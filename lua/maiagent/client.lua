@@ -3,13 +3,10 @@
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
-local fetch = require("maiagent.fetch")
-local gather = require("maiagent.gather")
 local options_of = require("maiagent.options")
 local resources = require("maiagent.resources")
 local retry = require("maiagent.retry")
 local wait = require("maiagent.wait")
-local warm_up = require("maiagent.warm_up")
 
 -- The key of a client's state; a table of our own, so no field is in its way.
 local STATE = {}
@@ -126,7 +123,8 @@ end
 -- @treturn table|nil error
 -- @treturn table|nil response
 function methods:download(url, path, options)
-  return fetch.url(state_of(self, "download"), url, path, options)
+  local state = state_of(self, "download")
+  return require("maiagent.fetch").url(state, url, path, options)
 end
 
 --- A copy with other options, sharing connections and tasks.
@@ -186,7 +184,7 @@ end
 -- @treturn boolean|nil true when the host answered, whatever it did
 -- @treturn table|nil error
 function methods:warm_up()
-  return warm_up.run(state_of(self, "warm_up"))
+  return require("maiagent.warm_up").run(state_of(self, "warm_up"))
 end
 
 -- What stands outside the list would never run.
@@ -217,7 +215,7 @@ function methods:gather(functions)
       .. type(functions))
   end
   check_functions(functions)
-  return gather.gather(state.hub, functions)
+  return require("maiagent.gather").gather(state.hub, functions)
 end
 
 --- Applies fn(item, index) to every item of a list, some at a time.
@@ -233,7 +231,8 @@ function methods:map(list, fn, options)
       .. type(list) .. " and " .. type(fn))
   end
   options = options_of.map(options)
-  return gather.map(state.hub, list, fn, options.concurrency or 8)
+  return require("maiagent.gather").map(state.hub, list, fn,
+    options.concurrency or 8)
 end
 
 --- The descriptor that is readable when `step` has something to do.

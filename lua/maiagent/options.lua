@@ -2,21 +2,11 @@
 
 local checks = require("maiagent.checks")
 local core = require("maiagent.core")
+local environment = require("maiagent.environment")
 local errors = require("maiagent.errors")
-local plan = require("maiagent.plan")
 
 local has_type, number_from = checks.has_type, checks.number_from
 local one_of, positive = checks.one_of, checks.positive
-
--- A game may keep the environment from its scripts.
-local getenv = os.getenv or function() end
-
--- Read when the library is loaded: nginx's workers lose the environment.
-local ENVIRONMENT = {
-  api_key = getenv("MAIAGENT_API_KEY"),
-  base_url = getenv("MAIAGENT_BASE_URL"),
-  ca_file = getenv("SSL_CERT_FILE"),
-}
 
 local DEFAULT_BASE_URL = "https://api.maiagent.ai"
 local DEFAULT_PATH = "/api/"
@@ -119,7 +109,7 @@ local DOWNLOAD = {
 local MAP = { concurrency = number_from(1) }
 
 local function shard(value)
-  if type(value) ~= "string" or not plan.shard(value) then
+  if type(value) ~= "string" or not require("maiagent.plan").shard(value) then
     return "must be 'INDEX/COUNT', such as '2/8' for the second of eight, got "
       .. tostring(value)
   end
@@ -284,7 +274,7 @@ end
 
 local function from_environment(given)
   local result = {}
-  for name, value in pairs(ENVIRONMENT) do
+  for name, value in pairs(environment) do
     result[name] = value ~= "" and value or nil
   end
   for name, value in pairs(given) do

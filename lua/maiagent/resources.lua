@@ -1,17 +1,10 @@
 --- The API as objects: client.knowledge_bases.files:list(…) and all the others,
 -- made of the rows of core.describe().
 
-local attachments = require("maiagent.attachments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
-local fetch = require("maiagent.fetch")
-local files = require("maiagent.files")
 local options_of = require("maiagent.options")
-local pages = require("maiagent.pages")
-local processing = require("maiagent.processing")
-local storing = require("maiagent.storing")
-local upload_all = require("maiagent.upload_all")
 local wait = require("maiagent.wait")
 
 -- The key of a proxy's state; a table of our own, so no field is in its way.
@@ -39,7 +32,7 @@ end
 
 local function page_event(state, row, page)
   local on_event = state.settings.on_event
-  local items = on_event and pages.items_of(page)
+  local items = on_event and require("maiagent.pages").items_of(page)
   if items then
     on_event({
       type = "page",
@@ -71,7 +64,7 @@ local function pager_of(state, row, ...)
   -- Wrong arguments are told here, at the user's line, rather than in the
   -- middle of a loop.
   call.prepare(state, row, ids, params, options)
-  return pages.pages(function(query)
+  return require("maiagent.pages").pages(function(query)
     return page_request(state, row, ids, query, options)
   end, params, { prefetch = options.prefetch, null = core.null })
 end
@@ -82,7 +75,8 @@ local function for_loop(pager)
 end
 
 local function items_of(state, row, ...)
-  return pages.items(pager_of(state, row, ...), function()
+  local pager = pager_of(state, row, ...)
+  return require("maiagent.pages").items(pager, function()
     wait.pump(state.hub)
   end)
 end
@@ -193,25 +187,45 @@ local function proxy_of(state, resource)
   return setmetatable(proxy, class)
 end
 
--- Flows above one request, beside the operations of their resource.
+-- Flows above one request, beside the operations of their resource. Each is
+-- loaded when it is used: a program uses few, and all of them together would
+-- add 3 ms to the first client, and the disk with libcrypto.
 local FLOWS = {
-  ["attachments.upload"] = attachments.upload,
-  ["knowledge_bases.export_labels_excel"] =
-    fetch.export("knowledge_bases.export_labels_excel"),
-  ["knowledge_bases.export_metadata_excel"] =
-    fetch.export("knowledge_bases.export_metadata_excel"),
-  ["knowledge_bases.files.download"] = fetch.file,
-  ["knowledge_bases.files.translations.download"] = fetch.translation,
-  ["knowledge_bases.files.upload"] = files.upload,
-  ["knowledge_bases.files.upload_all"] = upload_all.upload_all,
-  ["knowledge_bases.files.translations.wait"] =
-    processing.wait_for_translations,
-  ["knowledge_bases.files.wait"] = processing.wait_for_files,
+  ["attachments.upload"] = function(...)
+    return require("maiagent.attachments").upload(...)
+  end,
+  ["knowledge_bases.export_labels_excel"] = function(...)
+    return require("maiagent.fetch").export(
+      "knowledge_bases.export_labels_excel")(...)
+  end,
+  ["knowledge_bases.export_metadata_excel"] = function(...)
+    return require("maiagent.fetch").export(
+      "knowledge_bases.export_metadata_excel")(...)
+  end,
+  ["knowledge_bases.files.download"] = function(...)
+    return require("maiagent.fetch").file(...)
+  end,
+  ["knowledge_bases.files.translations.download"] = function(...)
+    return require("maiagent.fetch").translation(...)
+  end,
+  ["knowledge_bases.files.upload"] = function(...)
+    return require("maiagent.files").upload(...)
+  end,
+  ["knowledge_bases.files.upload_all"] = function(...)
+    return require("maiagent.upload_all").upload_all(...)
+  end,
+  ["knowledge_bases.files.translations.wait"] = function(...)
+    return require("maiagent.processing").wait_for_translations(...)
+  end,
+  ["knowledge_bases.files.wait"] = function(...)
+    return require("maiagent.processing").wait_for_files(...)
+  end,
   ["knowledge_bases.sync"] = function(...)
-    -- Loaded when it is used: it brings the disk and, with it, libcrypto.
     return require("maiagent.sync").sync(...)
   end,
-  ["uploads.put"] = storing.put_source,
+  ["uploads.put"] = function(...)
+    return require("maiagent.storing").put_source(...)
+  end,
 }
 
 for operation, action in pairs(FLOWS) do

@@ -25,6 +25,7 @@ end
 --- The folder in which the specs were started.
 child.root = output_of("pwd")
 child.quoted = quoted
+child.interpreter = interpreter
 child.output_of = output_of
 
 --- Makes an empty folder.

@@ -46,7 +46,7 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # The Lua files, lowest first: each may require only what stands in a lower
 # line. The leaves are given functions and values, not clients, and so need
 # nothing but the error objects.
-order='errors
+order='environment errors
 pages poll progress protect response retry upload download filename stream
 folder journal plan sink summary
 checks deadline imported registration
@@ -65,7 +65,7 @@ sync
 resources
 client
 init'
-leaves=' errors pages poll protect response retry download filename'
+leaves=' environment errors pages poll protect response retry download filename'
 leaves+=' stream folder journal plan summary checks'
 leaves+=' slots deadline imported progress registration '
 uses_libcurl=client
