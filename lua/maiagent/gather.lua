@@ -2,6 +2,7 @@
 
 local errors = require("maiagent.errors")
 local host = require("maiagent.host")
+local protect = require("maiagent.protect")
 local tasks = require("maiagent.tasks")
 local wait = require("maiagent.wait")
 
@@ -62,8 +63,12 @@ local function run_together(group, functions, ending)
   for i, fn in ipairs(functions) do
     group.tasks[i] = tasks.new(group.hub, fn, ending(i))
   end
-  wait.pause(group.hub, group, math.huge)
-  if not group.failure then
+  local ok, problem =
+    protect.call_here(wait.pause, group.hub, group, math.huge)
+  if not ok then -- a wait hook raised, or Ctrl-C
+    group.failure = { problem }
+    cancel(group.tasks)
+  elseif not group.failure then
     abandon(group.tasks, tasks.stopped(group.hub))
   end
 end
