@@ -151,6 +151,43 @@ describe("task:cancel", function()
     assert.equal(1, #server:log())
   end)
 
+  -- A loop that asks and asks has no other end than the cancellation.
+  for _, row in ipairs({
+    { "task:cancel", function(_, task)
+      task:cancel()
+    end },
+    { "client:close", function(client)
+      client:close()
+    end },
+  }) do
+    for _, within in ipairs({ "itself", "a gather" }) do
+      it("(" .. row[1] .. ") ends a task that looks at no error, in " .. within,
+        function()
+          local server = service.start()
+          server:fault({ kind = "hang", times = math.huge })
+          local client = service.client(server)
+          local calls = 0
+          local function ask_and_ask()
+            while true do
+              calls = calls + 1
+              assert(calls < 5000, "it never ends")
+              client.chatbots:list()
+            end
+          end
+          local task = client:go(function()
+            if within == "itself" then
+              ask_and_ask()
+            end
+            client:gather({ ask_and_ask })
+          end)
+          client:step()
+          row[2](client, task)
+          assert.is_true(task:done())
+          assert.is_false(client:step())
+        end)
+    end
+  end
+
   it("from inside the task works at its next call", function()
     local server = service.start()
     local client = service.client(server)

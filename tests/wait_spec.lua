@@ -326,6 +326,27 @@ describe("client:gather", function()
     assert.is_false(client:step())
   end)
 
+  it("leaves nothing on the wire when the wait itself raises", function()
+    local server = service.start()
+    server:fault({ kind = "hang" })
+    local turns = 0
+    local client = service.client(server, { wait = function(_, milliseconds)
+      turns = turns + 1
+      if turns == 5 then
+        error("interrupted!", 0) -- as Ctrl-C does
+      end
+      server.wait(nil, milliseconds)
+    end })
+    local ok, message = pcall(client.gather, client, {
+      function()
+        return client.chatbots:list()
+      end,
+    })
+    assert.is_false(ok)
+    assert.equal("interrupted!", message)
+    assert.is_false(client:step())
+  end)
+
   it("works inside a task and inside itself", function()
     local server = service.start()
     local client = service.client(server)
@@ -505,6 +526,52 @@ describe("closing", function()
       assert.truthy(err.message:find("closed", 1, true))
     end
   end)
+
+  for _, row in ipairs({
+    { "at the first request", "chatbots" },
+    { "at a later one", "embedding_models" },
+  }) do
+    it("in on_event, " .. row[1] .. ", cancels that call", function()
+      local server = service.start()
+      local client
+      client = service.client(server, { on_event = function(event)
+        if event.path:find(row[2]:gsub("_", "-"), 1, true) then
+          client:close()
+        end
+      end })
+      local _, err = client.chatbots:list()
+      if row[2] ~= "chatbots" then
+        assert.is_nil(err)
+        _, err = client[row[2]]:list()
+      end
+      assert.equal("cancelled", err.kind)
+      assert.truthy(err.message:find("closed", 1, true))
+    end)
+  end
+
+  for _, row in ipairs({
+    { "that made no request", function() end },
+    { "that is in a call", function(client)
+      client.chatbots:list()
+    end },
+  }) do
+    it("lets a task " .. row[1] .. " and yields by itself end", function()
+      local server = service.start()
+      local client = service.client(server)
+      local task = client:go(function()
+        row[2](client)
+        for _ = 1, 3 do
+          coroutine.yield()
+        end
+      end)
+      client:close()
+      for _ = 1, 5 do
+        client:step()
+      end
+      assert.is_true(task:done())
+      assert.is_false(client:step())
+    end)
+  end
 
   it("before any request needs no libcurl", function()
     local server = service.start()

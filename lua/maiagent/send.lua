@@ -72,7 +72,7 @@ end
 
 local function launch(pending)
   local exchange, kind, message =
-    wait.handle(pending.hub):start(pending.request, pending.call.settings)
+    wait.begin(pending.hub, pending.request, pending.call.settings)
   pending.exchange = exchange
   if not exchange then
     pending.problem = { kind = kind, message = message }
@@ -82,7 +82,7 @@ end
 -- With a limit, whoever makes room launches, so the event comes afterwards.
 local function begin(pending)
   pending.head_seen, pending.exchange, pending.started = false, nil, true
-  local stopped = wait.stopped(pending.hub)
+  local stopped = wait.refused(pending.hub)
   if stopped then
     pending.problem = { kind = "cancelled", message = stopped }
   elseif pending.hub.slots then

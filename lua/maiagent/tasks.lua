@@ -165,8 +165,9 @@ end
 
 --- Cancels the task: its call in progress returns nil and an error of kind
 -- "cancelled", as does every call that it makes afterwards. A task that runs,
--- being the one that calls this, goes on to its next call. Nothing happens to
--- one that has ended.
+-- being the one that calls this, goes on to its next call. One that makes a
+-- thousand more is ended by the error, raised. Nothing happens to one that has
+-- ended.
 function methods:cancel()
   cancel(receiver(self, "cancel"))
 end

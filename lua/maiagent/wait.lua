@@ -17,6 +17,7 @@ local SHORTEST_SLEEP = 1 -- milliseconds, for hosts that can only sleep
 local LONGEST_SLEEP = 20
 local LONGEST_POLL = 60000 -- milliseconds blocked in C without a look at tasks
 local FOREVER = math.huge
+local MOST_REFUSALS = 1000 -- calls of a cancelled task that return an error
 
 -- A parked task is TOLD when its answer is there and it cannot be resumed yet.
 local WAITING, TOLD = "waiting", "told"
@@ -203,6 +204,37 @@ local function sleep(self, seconds)
   end
 end
 
+--- Why no request may be begun here, as `stopped`. Raises it in a task that
+-- goes on and on without a look at its errors: nothing else would end it, and
+-- whoever cancelled it, or closed the client, would wait for ever.
+-- @tparam table hub
+-- @treturn string|nil the reason
+local function refused(self)
+  local reason, task = tasks.stopped(self), tasks.running(self)
+  if reason and task then
+    task.refusals = (task.refusals or 0) + 1
+    if task.refusals > MOST_REFUSALS then
+      error(errors.new({ kind = "cancelled", message = reason }), 0)
+    end
+  end
+  return reason
+end
+
+--- Puts a request on the wire.
+-- @tparam table hub
+-- @tparam userdata request
+-- @tparam table settings of the exchange
+-- @treturn userdata|nil exchange
+-- @treturn string|nil kind of what is wrong
+-- @treturn string|nil message
+local function begin(self, request, settings)
+  local native = handle(self)
+  if not native then -- a callback of this call closed the client
+    return nil, "cancelled", tasks.stopped(self)
+  end
+  return native:start(request, settings)
+end
+
 -- Who cancelled a task knows why its calls failed.
 local function expected(self, task, err)
   return (self.closed or task.cancelled) and errors.is(err)
@@ -307,28 +339,29 @@ end
 -- Raises the error of a task that raised one and was never stepped since.
 -- @tparam table hub
 local function close(self)
+  local first = not self.closed
   self.closed = true
   if self.native then
     self.native:close()
     self.changes = self.changes + 1
+  end
+  if first or self.native then
     turn(self)
     self.native = nil
-    if not self.driving then
-      self.tasks = {}
-    end
   end
   raise_failure(self)
 end
 
 return {
+  begin = begin,
   close = close,
   descriptor = descriptor,
   go = go,
-  handle = handle,
   hub = hub,
   next_look = next_look,
   pause = pause,
   pump = pump,
+  refused = refused,
   serve = serve,
   sleep = sleep,
   step = step,
