@@ -15,7 +15,7 @@ CORE_SOURCES := core buffer url json json_text json_decode json_encode \
   operations query request
 HTTP_SOURCES := http buffer transfer measure head form feed sink easy failure \
   exchange client loop
-DISK_SOURCES := disk folder hasher digest
+DISK_SOURCES := disk folder hasher lock digest
 
 # Looked up when a compiler runs, not before: `make test` may install them first.
 # $(call flags,pkg-config's option,its names for the package,what if it knows none)

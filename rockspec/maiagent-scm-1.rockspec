@@ -76,6 +76,7 @@ build = {
         "src/disk.c",
         "src/folder.c",
         "src/hasher.c",
+        "src/lock.c",
         "src/digest.c",
       },
       defines = { "_GNU_SOURCE", "_FILE_OFFSET_BITS=64" },

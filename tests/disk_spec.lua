@@ -326,6 +326,42 @@ describe("read", function()
   end)
 end)
 
+describe("lock", function()
+  it("is one owner's at a time, and leaves nothing", function()
+    local path, before = folder .. "/lock", open_files()
+    local lock = assert(disk.lock(path))
+    assert.is_false(disk.lock(path))
+    lock:close()
+    lock:close()
+    assert.is_nil(disk.stat(path))
+    assert(disk.lock(path))
+    collectgarbage()
+    collectgarbage()
+    assert(disk.lock(path)):close()
+    assert.equal(before, open_files())
+  end)
+
+  it("is not had where its file was removed meanwhile", function()
+    local path = folder .. "/lock"
+    local removed = assert(disk.lock(path))
+    os.remove(path)
+    local lock = assert(disk.lock(path))
+    removed:close()
+    assert.is_false(disk.lock(path))
+    lock:close()
+    assert.is_nil(disk.stat(path))
+  end)
+
+  it("gives the reason where none can be had", function()
+    assert.same({ nil, folder .. "/no/lock: No such file or directory" },
+      { disk.lock(folder .. "/no/lock") })
+    os.execute("ln -s target " .. folder .. "/link")
+    assert.same({ nil, folder .. "/link: Too many levels of symbolic links" },
+      { disk.lock(folder .. "/link") })
+    assert.is_nil(disk.stat(folder .. "/target"))
+  end)
+end)
+
 describe("misuse", function()
   it("raises", function()
     for _, name in ipairs({ "list", "stat", "hasher", "make_folder" }) do

@@ -300,6 +300,37 @@ describe("knowledge_bases:sync", function()
     end
   end)
 
+  -- Both uploaded what was left, and the second registered once more what the
+  -- first had stored: one object under two files.
+  it("runs once at a time for each part of a folder", function()
+    for i = 1, 20 do
+      write(i .. ".txt", tostring(i))
+    end
+    local function run(shard)
+      return function()
+        return client.knowledge_bases:sync(kb, folder, { shard = shard })
+      end
+    end
+    local results, failures = client:gather({ run(nil), run("1/1") })
+    assert.equal(20, results[1].counts.uploaded)
+    assert.equal("file", failures[2].kind)
+    assert.matches("another sync of it .* is under way", failures[2].message)
+    results, failures = client:gather({ run("1/2"), run("2/2"), run("1/1") })
+    assert.is_nil(failures)
+    assert.equal(20, results[1].counts.kept + results[2].counts.kept)
+    assert.equal(20, results[3].counts.kept)
+    shell("test ! -e .maiagent")
+  end)
+
+  it("can be run again at once after an error ended it", function()
+    write("a.txt", "a")
+    assert.has_error(function()
+      sync({ on_progress = function() error("mine", 0) end })
+    end, "mine")
+    assert.equal(1, sync().counts.uploaded)
+    shell("test ! -e .maiagent")
+  end)
+
   it("waits where the service is busy with what is to be deleted", function()
     write("a.txt", "a")
     write("b.txt", "b")

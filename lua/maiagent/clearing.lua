@@ -1,4 +1,5 @@
---- Deleting files of a knowledge base, once what takes their place is there.
+--- Deleting files of a knowledge base, once what takes their place is there;
+-- and why some never get that far.
 
 local call = require("maiagent.call")
 local core = require("maiagent.core")
@@ -13,6 +14,7 @@ local CONFLICT_TIMEOUT = 60
 local CONFLICT_INTERVAL = 0.5
 
 local row = call.rows["knowledge_bases.files.delete"]
+local reason_row = call.rows["knowledge_bases.files.latest_failed_reason"]
 
 local function attempt(state, kb_id, id, options)
   local deleted, err = call.run(state, row, { kb_id, id }, nil, options)
@@ -97,4 +99,24 @@ local function processed(state, kb_id, files, options, timeout)
   return result
 end
 
-return { delete_all = delete_all, processed = processed }
+--- Why the service could not process files, one request each.
+-- @tparam table state
+-- @tparam string kb_id
+-- @tparam table files a list of objects with an id
+-- @tparam table options of the requests
+-- @tparam integer concurrency
+-- @treturn table index → text, where the service gives one
+local function reasons(state, kb_id, files, options, concurrency)
+  local answers = gather.map(state.hub, files, function(file)
+    return call.run(state, reason_row, { kb_id, file.id }, nil, options)
+  end, concurrency)
+  local texts = {}
+  for i = 1, #files do
+    local answer = answers[i]
+    local text = type(answer) == "table" and answer.errorMessage
+    texts[i] = type(text) == "string" and text or nil
+  end
+  return texts
+end
+
+return { delete_all = delete_all, processed = processed, reasons = reasons }

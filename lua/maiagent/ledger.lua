@@ -26,14 +26,19 @@ local function read(ledger)
   return journal.read(text, os.time())
 end
 
-local function append(ledger, text)
-  if ledger.problem or text == "" then
-    return
-  end
+local function make_folders(ledger)
   local ok, problem = disk.make_folder(ledger.parent)
   if ok then
     ok, problem = disk.make_folder(ledger.folder)
   end
+  return ok, problem
+end
+
+local function append(ledger, text)
+  if ledger.problem or text == "" then
+    return
+  end
+  local ok, problem = make_folders(ledger)
   if ledger.torn then
     text, ledger.torn = "\n" .. text, false
   end
@@ -82,12 +87,48 @@ function Ledger:tidy()
   end
 end
 
+local function lock_of(ledger, part)
+  local name = (ledger.kb_id .. "." .. part):gsub("[^%w.-]", "_")
+  for _ = 1, 3 do -- another run may remove the folder in between
+    if not make_folders(ledger) then
+      return nil
+    end
+    local lock = disk.lock(ledger.folder .. "/" .. name .. ".lock")
+    if lock ~= nil then
+      return lock
+    end
+  end
+end
+
+-- Whether no other run is at the same work; where the disk cannot lock, none
+-- is taken to be.
+local function is_alone(ledger, part)
+  ledger.lock = lock_of(ledger, part)
+  if ledger.lock == false then
+    collectgarbage() -- a run that an error ended has it until then
+    collectgarbage()
+    ledger.lock = lock_of(ledger, part)
+  end
+  return ledger.lock ~= false
+end
+
+--- Ends the work: the next run may begin.
+function Ledger:close()
+  if self.lock then
+    self.lock:close()
+    os.remove(self.folder) -- only where it is empty
+  end
+end
+
 --- Opens the journal of a folder.
 -- @tparam string parent where it is kept, in a folder of its own: there it is
 --   never taken for one of the files, wherever the parent is
 -- @tparam string kb_id
--- @treturn table; its `problem` says why nothing can be written, if so
-local function open(parent, kb_id)
+-- @tparam string|nil part of the folder that is to be worked on, by one run at
+--   a time; nil: nothing will be written
+-- @treturn table|nil its `problem` says why nothing can be written, if so; nil
+--   where another run is at the same work
+local function open(parent, kb_id, part)
   local own = parent .. "/" .. folder.OWN
   local ledger = setmetatable({
     parent = parent,
@@ -95,6 +136,9 @@ local function open(parent, kb_id)
     path = own .. "/" .. FILE,
     kb_id = kb_id,
   }, Ledger)
+  if part and not is_alone(ledger, part) then
+    return nil
+  end
   ledger.waiting = read(ledger)
   return ledger
 end

@@ -325,8 +325,22 @@ local function compare(entries, remotes, protected, options)
   return actions
 end
 
+--- Sorts actions by what is to be done.
+-- @tparam table actions what `compare` gave
+-- @treturn table keep, delete, failed, and upload (with "replace" and "retry"):
+--   lists
+local function by_action(actions)
+  local lists = { keep = {}, delete = {}, failed = {}, upload = {} }
+  for _, decided in ipairs(actions) do
+    local list = lists[decided.action] or lists.upload
+    list[#list + 1] = decided
+  end
+  return lists
+end
+
 return {
   HASH = HASH,
+  by_action = by_action,
   by_name = by_name,
   compare = compare,
   hash_of = hash_of,

@@ -5,14 +5,12 @@
 -- and by the SHA-256 that is registered with it, under one key in its
 -- rawUserDefineMetadata. So a run that was killed is simply run again.
 
-local call = require("maiagent.call")
 local clearing = require("maiagent.clearing")
 local crew = require("maiagent.crew")
 local disk = require("maiagent.disk")
 local errors = require("maiagent.errors")
 local files = require("maiagent.files")
 local folder = require("maiagent.folder")
-local gather = require("maiagent.gather")
 local inventory = require("maiagent.inventory")
 local ledger = require("maiagent.ledger")
 local options_of = require("maiagent.options")
@@ -333,12 +331,16 @@ local function outdated(run)
   return list
 end
 
-local function delete_all(run, list)
+local function targets_of(list)
   local targets = {}
   for i, action in ipairs(list) do
     targets[i] = action.file
   end
-  local failures = clearing.delete_all(run.state, run.kb_id, targets,
+  return targets
+end
+
+local function delete_all(run, list)
+  local failures = clearing.delete_all(run.state, run.kb_id, targets_of(list),
     run.quiet, run.concurrency)
   for i, action in ipairs(list) do
     local err = failures[i]
@@ -351,30 +353,16 @@ local function delete_all(run, list)
   end
 end
 
--- Why the service could not process files, one request each.
 local function tell_failed(run, list)
-  local row = call.rows["knowledge_bases.files.latest_failed_reason"]
-  local reasons = gather.map(run.state.hub, list, function(action)
-    return call.run(run.state, row, { run.kb_id, action.file.id }, nil,
-      run.quiet)
-  end, run.concurrency)
+  local reasons = clearing.reasons(run.state, run.kb_id, targets_of(list),
+    run.quiet, run.concurrency)
   for i, action in ipairs(list) do
-    local text = type(reasons[i]) == "table" and reasons[i].errorMessage
     run.summary:add("failed", {
       name = action.name,
       id = action.file.id,
-      reason = type(text) == "string" and text or action.reason,
+      reason = reasons[i] or action.reason,
     })
   end
-end
-
-local function by_action(actions)
-  local lists = { keep = {}, delete = {}, failed = {}, upload = {} }
-  for _, action in ipairs(actions) do
-    local list = lists[action.action] or lists.upload
-    list[#list + 1] = action
-  end
-  return lists
 end
 
 -- What would happen, in the words of what did.
@@ -426,11 +414,40 @@ local function new_run(state, kb_id, path, options, params)
     quiet = upload_all.quiet_options(options),
     concurrency = options.concurrency or upload_all.CONCURRENCY,
     shard = options.shard and plan.shard(options.shard),
-    ledger = ledger.open(options.cache or path, kb_id),
+    ledger = ledger.open(options.cache or path, kb_id,
+      not options.dry_run and (options.shard or "1/1") or nil),
     summary = summary.new(options.dry_run or false),
     protected = {}, -- name → why its counterparts stay
     replaced = {}, -- { name, file, by, reason }: goes once `by` is processed
   }
+end
+
+-- All of a run, once the folder is known.
+local function run_through(run, found)
+  local options = run.options
+  local listed, err = inventory.remote(run.state, run.kb_id, run.quiet)
+  if not listed then
+    return nil, err
+  end
+  local remotes = plan.by_name(listed)
+  local entries = hashed(run, local_files(run, found), remotes)
+  local lists = plan.by_action(plan.compare(entries, remotes, run.protected, {
+    delete = options.delete,
+    is_empty = #found.files == 0,
+    retry_failed = options.retry_failed,
+    shard = run.shard,
+  }))
+  for _, action in ipairs(lists.keep) do
+    run.summary:add("kept",
+      { name = action.name, id = action.file.id, reason = action.reason })
+  end
+  tell_failed(run, lists.failed)
+  if options.dry_run then
+    foretell(run, lists)
+  else
+    carry_out(run, lists)
+  end
+  return run.summary:close()
 end
 
 --- Makes a knowledge base hold what a folder holds (operations
@@ -459,7 +476,8 @@ end
 -- @treturn table|nil summary: the lists uploaded, replaced, registered (stored
 --   by an earlier run), deleted, kept, failed, skipped of { name, reason, id };
 --   counts of each; dry_run, cancelled; tostring gives one line
--- @treturn table|nil error where the folder or the list cannot be read
+-- @treturn table|nil error where the folder or the list cannot be read, and of
+--   kind "file" where another run is at the same work on this disk
 local function sync(state, kb_id, path, given)
   local options = options_of.sync(given)
   local params = check(state, kb_id, path, options)
@@ -468,29 +486,13 @@ local function sync(state, kb_id, path, given)
     return nil, errors.new({ kind = "file", message = problem })
   end
   local run = new_run(state, kb_id, path, options, params)
-  local listed, err = inventory.remote(state, kb_id, run.quiet)
-  if not listed then
-    return nil, err
+  if not run.ledger then
+    return nil, file_error(path, "another sync of it into this knowledge base "
+      .. "is under way")
   end
-  local remotes = plan.by_name(listed)
-  local entries = hashed(run, local_files(run, found), remotes)
-  local lists = by_action(plan.compare(entries, remotes, run.protected, {
-    delete = options.delete,
-    is_empty = #found.files == 0,
-    retry_failed = options.retry_failed,
-    shard = run.shard,
-  }))
-  for _, action in ipairs(lists.keep) do
-    run.summary:add("kept",
-      { name = action.name, id = action.file.id, reason = action.reason })
-  end
-  tell_failed(run, lists.failed)
-  if options.dry_run then
-    foretell(run, lists)
-  else
-    carry_out(run, lists)
-  end
-  return run.summary:close()
+  local result, err = run_through(run, found)
+  run.ledger:close()
+  return result, err
 end
 
 return { sync = sync }
