@@ -138,11 +138,14 @@ judge: ## the operations specs through Prism, in front of the stand-in
 	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
 	@tests/support/judge.sh
 
-# Each prints a table; BENCH_MIB, BENCH_ROUNDS and BENCH_FILES make it shorter.
-bench: ## transfers beside curl's and python's; takes minutes
+# Each prints a table. BENCH_ROUNDS, BENCH_SIZE (a factor on all amounts),
+# BENCH_MIB and BENCH_FILES make it shorter.
+BENCHES ?= load json requests tls pages transfer upload_all
+
+bench: ## speed beside that of other clients (BENCHES=…); takes minutes
 	@tests/support/deps.sh 5.4 demo bench
 	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
-	@for subject in transfer upload_all; do \
+	@for subject in $(BENCHES); do \
 	  LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 	  lua5.4 tests/bench/$$subject.lua $(BENCH_FILES) || exit 1; \
 	done

@@ -3,10 +3,12 @@
 ** that what is measured is the client.
 **
 **   GET /bytes/N         N bytes
+**   GET /pages/ITEMS/SIZE/MS/…?page=N   page N of a list, MS milliseconds late
 **   POST …presigned-url/ where to upload to, as the service answers it
 **   POST anything else   reads the body and answers 204
 **
-** Prints its port and ends when its standard input does.
+** The list is made of the lines of the file that is named as argument, over
+** and over. Prints its port and ends when its standard input does.
 */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,8 +23,11 @@
 
 #define BLOCK ((size_t)1024 * 1024)
 
+#define RECORDS 100
+
 static int port;
 static char zeros[BLOCK];
+static char *records[RECORDS];
 
 struct request {
   char head[16384];
@@ -110,9 +115,48 @@ static bool send_grant(int fd) {
   return send_all(fd, text, (size_t)count);
 }
 
+/* Writes the page into the block; its length. */
+static int print_page(char *block, long items, long size, long wait, long n) {
+  int length = sprintf(block, "{\"count\":%ld,\"next\":", items);
+  if (n * size < items)
+    length += sprintf(block + length,
+                      "\"http://127.0.0.1:%d/pages/%ld/%ld/%ld/chatbots/"
+                      "?page=%ld\"",
+                      port, items, size, wait, n + 1);
+  else
+    length += sprintf(block + length, "null");
+  length += sprintf(block + length, ",\"previous\":null,\"results\":[");
+  for (long i = 0; i < size && (n - 1) * size + i < items; i++)
+    length +=
+        sprintf(block + length, "%s%s", i ? "," : "", records[i % RECORDS]);
+  return length + sprintf(block + length, "]}");
+}
+
+static bool send_page(int fd, const char *head, char *block) {
+  long items = 1, size = 1, wait = 0;
+  sscanf(head, "GET /pages/%ld/%ld/%ld/", &items, &size, &wait);
+  const char *end = strstr(head, "\r\n");
+  const char *page = strstr(head, "page=");
+  int room = 200;
+  int length = print_page(block + room, items, size > 500 ? 500 : size, wait,
+                          page && page < end ? atol(page + 5) : 1);
+  int head_length = snprintf(block, (size_t)room,
+                             "HTTP/1.1 200 OK\r\nContent-Type: "
+                             "application/json\r\nContent-Length: %d"
+                             "\r\n\r\n",
+                             length);
+  char *start = block + room - head_length;
+  memmove(start, block, (size_t)head_length);
+  if (wait > 0)
+    usleep((useconds_t)wait * 1000);
+  return send_all(fd, start, (size_t)(head_length + length));
+}
+
 static bool answer(int fd, struct request *r, char *block) {
   if (strncmp(r->head, "GET /bytes/", 11) == 0)
     return send_bytes(fd, atoll(r->head + 11));
+  if (strncmp(r->head, "GET /pages/", 11) == 0)
+    return send_page(fd, r->head, block);
   if (!drain(fd, r, block))
     return false;
   char *line_end = strchr(r->head, '\r');
@@ -150,11 +194,27 @@ static void *serve(void *data) {
   return NULL;
 }
 
-int main(void) {
+static bool read_records(const char *path) {
+  FILE *file = fopen(path, "r");
+  size_t room = 0;
+  int count = 0;
+  while (file && count < RECORDS && getline(&records[count], &room, file) > 0) {
+    records[count][strcspn(records[count], "\n")] = '\0';
+    count++;
+    room = 0;
+  }
+  if (file)
+    fclose(file);
+  return count == RECORDS;
+}
+
+int main(int argc, char **argv) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   socklen_t size = sizeof address;
   int listener = socket(AF_INET, SOCK_STREAM, 0);
   pthread_t thread;
+  if (argc < 2 || !read_records(argv[1]))
+    return 1;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
       listen(listener, 128) != 0 ||

@@ -11,7 +11,7 @@ package.path = "tests/bench/?.lua;" .. package.path
 local bench = require("bench")
 
 local MEBIBYTES = bench.setting("BENCH_MIB", 1024)
-local ROUNDS = bench.setting("BENCH_ROUNDS", 9)
+local ROUNDS = bench.rounds
 
 local OURS = [[
 local client = require("maiagent").new({ api_key = "key", base_url = "%s" })
@@ -24,10 +24,9 @@ local function ours(base, code)
 end
 
 local function with_requests(subjects, code)
-  if bench.works("python3 -c 'import requests'") then
-    subjects[#subjects + 1] = { name = "python requests",
-      command = "python3 -c " .. bench.quoted(code) }
-  end
+  subjects[#subjects + 1] = { name = "python requests",
+    needs = "/usr/bin/python3 -c 'import requests'",
+    command = "/usr/bin/python3 -c " .. bench.quoted(code) }
   return subjects
 end
 
@@ -58,20 +57,11 @@ with open(%q, "rb") as file:
     ).raise_for_status()]]):format(path, base .. "/store"))
 end
 
-local function run(base, folder)
-  local size = ("%d MiB, medians of %d rounds"):format(MEBIBYTES, ROUNDS)
+bench.with_server(function(base, folder)
+  local size = ("%d MiB"):format(MEBIBYTES)
   bench.print("download to a file, " .. size,
     bench.compare(downloads(base, folder), ROUNDS, folder), MEBIBYTES, "MiB")
   os.remove(folder .. "/down")
   bench.print("upload as a form, " .. size,
     bench.compare(uploads(base, folder), ROUNDS, folder), MEBIBYTES, "MiB")
-end
-
-local folder = bench.folder()
-local pipe, base = bench.server(folder)
-local ok, problem = pcall(run, base, folder)
-pipe:close()
-os.execute("rm -rf " .. bench.quoted(folder))
-if not ok then
-  error(problem, 0)
-end
+end)

@@ -35,7 +35,11 @@ packages_of() {
       echo "curl"
       ;;
     signer) echo "python3-boto3" ;;
-    bench) echo "time curl python3-requests" ;;
+    bench)
+      echo "time curl python3-requests python3-httpx lua-cjson lua-dkjson" \
+        "lua-socket lua-lpeg lua-http nginx-light openssl ca-certificates"
+      command -v node >/dev/null || echo "nodejs"
+      ;;
     packaging) echo "luarocks zip unzip git" ;;
     hosts) echo "nginx-light libnginx-mod-http-lua lua-cjson wrk lua-luv" \
       "lua-cqueues lua-socket lua-event lua-copas neovim ca-certificates" \

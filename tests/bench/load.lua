@@ -1,0 +1,60 @@
+-- What it costs to load the library, to make a client and to load libcurl,
+-- beside the bare interpreter and other languages' clients.
+
+package.path = "tests/bench/?.lua;./?.lua;" .. package.path
+
+local bench = require("bench")
+
+local TIMES = bench.amount(25) -- in one measurement, which has 10 ms steps
+
+local function times(name, command, needs)
+  return {
+    name = name,
+    needs = needs,
+    command = "sh -c " .. bench.quoted(("for i in $(seq %d); do %s; done")
+      :format(TIMES, command)),
+  }
+end
+
+local function lua(name, code)
+  local command = bench.quoted(bench.interpreter()) .. " -e "
+    .. bench.quoted(code)
+  return times(name, command, command)
+end
+
+local function python(library)
+  local command = "/usr/bin/python3 -c 'import " .. library .. "'"
+  return times("python import " .. library, command, command)
+end
+
+local function show(results)
+  print(("a process, from start to end (%d rounds of %d)"):format(bench.rounds,
+    TIMES))
+  print(("  %-28s %9s %9s %9s %9s"):format("", "wall ms", "more", "CPU ms",
+    "peak MiB"))
+  local bare = results[1]
+  for _, result in ipairs(results) do
+    print(("  %-28s %9.2f %+9.2f %9.2f %9.2f"):format(result.name,
+      result.wall / TIMES * 1000, (result.wall - bare.wall) / TIMES * 1000,
+      result.cpu / TIMES * 1000, result.memory))
+  end
+end
+
+local NEW = "local client = require('maiagent').new({ api_key = 'key' })"
+
+bench.in_folder(function(folder)
+  show(bench.compare({
+    lua("lua, nothing", ""),
+    lua("require cjson", "require('cjson')"),
+    lua("require maiagent", "require('maiagent')"),
+    lua("maiagent, a client", NEW),
+    lua("maiagent, libcurl", NEW .. " require('maiagent.http')"),
+    lua("require socket.http", "require('socket.http')"),
+    lua("require http.request", "package.path = package.path .. "
+      .. "';/usr/share/lua/5.3/?.lua;/usr/share/lua/5.1/?.lua;"
+      .. "/usr/share/lua/5.1/?/init.lua' require('http.request')"),
+    python("requests"),
+    python("httpx"),
+    times("node, nothing", "node -e ''", "node -e ''"),
+  }, bench.rounds, folder))
+end)
