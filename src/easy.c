@@ -139,6 +139,24 @@ bool easy_trust_file(CURL *easy, const char *ca_file) {
   return curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK;
 }
 
-/* A block is copied twice, by the read and by the send: a larger one than this
-** has left the processor's cache in between. */
-void easy_large_buffers(CURL *easy) { set_buffers(easy, 16 * KIB, 256 * KIB); }
+static long clamp(curl_off_t value, long least, long most) {
+  if (value < least)
+    return least;
+  return value < most ? (long)value : most;
+}
+
+/* libcurl reads a hundred blocks before it looks at the limit, and sends a
+** whole one: with a limit neither may be more than a fraction of a second.
+** Without one, a block is copied twice, by the read and by the send: a larger
+** one than this has left the processor's cache in between. */
+void easy_set_speed(CURL *easy, bool large, curl_off_t limit) {
+  long received = (large ? 512 : 16) * KIB;
+  long sent = (large ? 256 : 64) * KIB;
+  if (limit > 0) {
+    received = clamp(limit / 100, KIB, received);
+    sent = clamp(limit / 4, 16 * KIB, sent);
+  }
+  set_buffers(easy, received, sent);
+  curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, limit);
+  curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, limit);
+}

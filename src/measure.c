@@ -36,6 +36,12 @@ void measure_timings(struct measure_timings *to, CURL *easy, bool sent) {
   to->reused = connections == 0 && sent;
 }
 
+double measure_rest(CURL *easy, curl_off_t limit, double elapsed) {
+  curl_off_t moved = bytes(easy, CURLINFO_SIZE_UPLOAD_T) +
+                     bytes(easy, CURLINFO_SIZE_DOWNLOAD_T);
+  return limit > 0 ? (double)moved / (double)limit - elapsed : 0;
+}
+
 curl_off_t measure_sent(CURL *easy) {
   return bytes(easy, CURLINFO_SIZE_UPLOAD_T);
 }

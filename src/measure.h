@@ -23,6 +23,10 @@ void measure_progress(struct measure_progress *to, CURL *easy);
 /* Reads the times of an exchange that ended; `sent`: on some connection. */
 void measure_timings(struct measure_timings *to, CURL *easy, bool sent);
 
+/* Seconds for which a limit (bytes per second, 0: none) still holds back what
+** began `elapsed` seconds ago; may be negative. */
+double measure_rest(CURL *easy, curl_off_t limit, double elapsed);
+
 /* The bytes sent so far, 0 if libcurl does not know. */
 curl_off_t measure_sent(CURL *easy);
 

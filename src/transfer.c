@@ -279,8 +279,6 @@ static bool set_body(struct transfer *t) {
   if (request->parts) {
     if (!form_build(&t->form, &t->member, request->parts, &t->failure))
       return false;
-    if (t->form.large)
-      easy_large_buffers(easy);
   } else if (writes) {
     const char *body = request->has_body ? request->body.data : NULL;
     size_t length = request->has_body ? request->body.length : 0;
@@ -326,8 +324,7 @@ static bool set_options(struct transfer *t,
   double most = endless ? LONGEST_CONNECT : settings->connect;
   long connect = (long)(most * 1000);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect > 0 ? connect : 1L);
-  curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, settings->max_speed);
-  curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, settings->max_speed);
+  easy_set_speed(easy, t->form.large || t->sink.path, settings->max_speed);
   easy_wait_for_multiplexing(easy, t->request->url.data);
   return set_text(t, CURLOPT_URL, t->request->url.data) &&
          set_text(t, CURLOPT_PROXY, settings->proxy) &&
@@ -343,9 +340,9 @@ static bool keep_settings(struct transfer *t,
   t->idempotent = settings->idempotent;
   t->connect = settings->connect;
   t->elsewhere = settings->elsewhere;
+  t->max_speed = settings->max_speed;
   if (!settings->path)
     return true;
-  easy_large_buffers(t->member.easy);
   return sink_name(&t->sink, settings->path, settings->resume);
 }
 
@@ -375,7 +372,7 @@ bool transfer_start(struct transfer *t, struct loop *loop,
                     const struct transfer_settings *settings) {
   t->request = request;
   t->member.ended = on_end;
-  t->last_byte = loop_now();
+  t->began = t->last_byte = loop_now();
   failure_host(t->host, sizeof t->host, request->url.data);
   if (open_loop(t, loop) && prepare(t, loop, settings) &&
       loop_join(loop, &t->member)) {
@@ -449,7 +446,9 @@ double transfer_idle(struct transfer *t) {
   if (!t->member.easy || waits || !transfer_sent(t))
     return 0;
   curl_off_t uploaded = measure_sent(t->member.easy);
-  if (uploaded != t->uploaded)
+  double elapsed = loop_now() - t->began;
+  if (uploaded != t->uploaded ||
+      measure_rest(t->member.easy, t->max_speed, elapsed) > 0)
     t->last_byte = loop_now();
   t->uploaded = uploaded;
   double idle = loop_now() - t->last_byte;

@@ -49,7 +49,8 @@ struct transfer {
   struct buffer head;  /* the lines of the final reply, each ended by a NUL */
   struct buffer reply; /* the body, as far as it is in memory */
   char *redirect;      /* where a 3xx reply points, or NULL */
-  double connect;
+  double connect, began;
+  curl_off_t max_speed;
   double last_byte; /* when one came or went (loop_now); first, the start */
   curl_off_t uploaded;
   struct measure_progress progress;

@@ -173,6 +173,15 @@ describe("client:download", function()
     assert.equal("a", listing())
   end)
 
+  it("is held back by max_speed, which is no idleness of the line", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    local started = socket.gettime()
+    assert(client_of(server):download(server.url, path_of("a"), {
+      max_speed = 300000, timeout = { idle = 0.3 }, max_retries = 0 }))
+    assert.is_true(socket.gettime() - started > 0.7)
+    assert.equal(CONTENT, read(path_of("a")))
+  end)
+
   it("runs in a task", function()
     local server = storage({ file_of(CONTENT, STRONG) })
     local client = client_of(server)

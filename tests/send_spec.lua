@@ -646,6 +646,20 @@ local function stored(server, file)
   return object.content:sub(1, object.size)
 end
 
+describe("max_speed", function()
+  after_each(service.check)
+
+  it("holds an upload back, which is no idleness of the line", function()
+    local server = service.start()
+    local client = service.client(server)
+    local started = now()
+    assert(client.uploads:put({ content = BYTES:sub(1, 30000),
+      filename = "x.txt" }, "chatbot-file",
+      { max_speed = 20000, timeout = { idle = 0.3 }, max_retries = 0 }))
+    assert.is_true(now() - started > 1, now() - started)
+  end)
+end)
+
 describe("a reader", function()
   after_each(service.check)
 
@@ -668,6 +682,30 @@ describe("a reader", function()
           return ""
         end
       end)))
+    assert.is_true(BYTES == stored(server, file))
+  end)
+
+  it("that has nothing yet lets other tasks go on", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb, calls, file = knowledge_base(client), 0, nil
+    local task = client:go(function()
+      file = assert(upload(client, kb, reader_of(100000, function(count)
+        return calls < 5 and count > 1 and "" or nil
+      end)))
+    end)
+    client:go(function()
+      while not task:done() do
+        assert(client.chatbots:list())
+        calls = calls + 1
+      end
+    end)
+    local deadline = now() + 10
+    while client:step() do
+      assert.is_true(now() < deadline)
+      server:step(0.002, client)
+    end
+    assert.is_true(calls >= 5)
     assert.is_true(BYTES == stored(server, file))
   end)
 

@@ -56,7 +56,8 @@ end
 
 --- What an answer was that redirects to where a call did not go.
 -- @tparam string method of the request
--- @tparam table outcome location; problem, or refused: why it was not followed
+-- @tparam table outcome location; problem, or refused: why it was not
+--   followed; elsewhere: base_url has nothing to do with it
 -- @treturn string
 local function not_followed(method, outcome)
   if outcome.problem then
@@ -67,7 +68,8 @@ local function not_followed(method, outcome)
     why = "a write is never redirected"
   end
   return "redirected to " .. outcome.location .. ", which was not followed ("
-    .. why .. ")" .. (outcome.refused and "" or ": check base_url")
+    .. why .. ")"
+    .. ((outcome.refused or outcome.elsewhere) and "" or ": check base_url")
 end
 
 return { new = new, not_followed = not_followed }

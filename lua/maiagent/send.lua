@@ -12,6 +12,7 @@ local wait = require("maiagent.wait")
 local now = core.now
 
 local LONGEST_REDIRECTS = 5
+local READER_REST = 0.001 -- seconds after a reader gave nothing
 local PROGRESS_INTERVAL = 0.1 -- seconds between two looks at the counters
 
 local IDEMPOTENT = { GET = true, HEAD = true, PUT = true, DELETE = true }
@@ -65,8 +66,7 @@ end
 local function announce(pending)
   pending.attempts = pending.attempts + 1
   if pending.call.on_event then
-    local headers = pending.request:headers()
-    emit(pending, { type = "request", headers = headers })
+    emit(pending, { type = "request", headers = pending.request:headers() })
   end
 end
 
@@ -110,14 +110,15 @@ function methods:done()
   if self.ticket then
     return self.ticket:done() or self.hub.closed or false
   end
-  if exchange:done() or (self.call.feed and exchange:hungry()) then
+  local rested = now() >= (self.rests_until or 0)
+  if exchange:done() or (self.call.feed and rested and exchange:hungry()) then
     return true
   end
   local left = self.call.timeout.idle - idle_time(self)
   if left <= 0 then
     return true
   end
-  return false, now() + left
+  return false, self.rests_until or now() + left
 end
 
 local function report_progress(pending)
@@ -155,9 +156,11 @@ local function unreadable(message)
   return { kind = "file", message = "reader: " .. message }
 end
 
--- The time that a reader takes is not one in which the line was idle.
+-- The time that a reader takes is not one in which the line was idle. One that
+-- has nothing yet is asked again after others had their turn.
 local function feed(pending)
   local exchange, problem = pending.exchange, nil
+  pending.rests_until = nil
   while not problem and not exchange:done() and exchange:hungry() do
     local bytes, message = callback(pending, pending.call.feed)
     pending.watched_since = now()
@@ -165,6 +168,9 @@ local function feed(pending)
       return unreadable(tostring(message))
     elseif bytes ~= nil and type(bytes) ~= "string" then
       return unreadable("a string or nil expected, got " .. type(bytes))
+    elseif bytes == "" then
+      pending.rests_until = now() + READER_REST
+      return nil
     elseif not exchange:done() then
       exchange:feed(bytes)
     end
@@ -287,12 +293,8 @@ local function announce_retry(pending, delay, outcome)
     callback(pending, pending.call.on_retry, info)
   end
   if pending.call.on_event then
-    emit(pending, {
-      type = "retry",
-      delay = delay,
-      status = outcome.status,
-      kind = outcome.kind,
-    })
+    emit(pending, { type = "retry", delay = delay, status = outcome.status,
+      kind = outcome.kind })
   end
 end
 
@@ -308,6 +310,7 @@ local function redirected(pending, outcome)
   if not target then
     return false
   end
+  outcome.elsewhere = pending.call.settings.elsewhere
   -- Told to a person, so without what may be a secret of the target's.
   outcome.location = target:gsub("[?#].*$", "")
     :gsub("^(%a+://)[^/]*@", "%1")
