@@ -99,6 +99,54 @@ describe("knowledge_bases.files:wait", function()
     assert.is_true(socket.gettime() - started < 1)
   end)
 
+  -- A burst of 503 longer than the retries of one look ended the wait.
+  it("outlasts a service that is out of order for a while", function()
+    local server = service.start()
+    local client = service.client(server, { max_retries = 0 })
+    local kb = knowledge_base(client)
+    local files = client.knowledge_bases.files
+    local ids = {}
+    for i = 1, 2 do
+      ids[i] = assert(files:upload(kb,
+        { content = "x", filename = "x.txt" })).id
+    end
+    for _, wanted in ipairs({ ids[1], ids }) do
+      server:fault({ kind = "status", status = 503, times = 5,
+        method = "GET", path = "/files/" })
+      local _, err = files:wait(kb, wanted, { interval = 0.01 })
+      assert.is_nil(err)
+      server:fault({ kind = "status", status = 503, times = 6,
+        method = "GET", path = "/files/" })
+      _, err = files:wait(kb, wanted, { interval = 0.01 })
+      assert.equal("server", (err[2] or err).kind)
+    end
+  end)
+
+  it("tells at the deadline what the last look said", function()
+    local server = service.start()
+    local client = service.client(server, { max_retries = 0 })
+    server:fault({ kind = "status", status = 503, times = 9 })
+    local _, err = client.knowledge_bases.files:wait("kb", "id",
+      { timeout = 0 })
+    assert.equal("timeout", err.kind)
+    assert.matches("the last look failed: maiagent: server 503", err.message)
+  end)
+
+  it("tells a status that it cannot read only once", function()
+    local server = service.start()
+    local client = service.client(server)
+    local told = {}
+    for _, status in ipairs({ '{"name":"new"}', '{"name":"new"}',
+      '{"code":"done"}' }) do
+      server:fault({ kind = "status", status = 200, method = "GET",
+        headers = { ["Content-Type"] = "application/json" },
+        body = '{"id":"id","status":' .. status .. "}" })
+    end
+    assert(client.knowledge_bases.files:wait("kb", "id", { interval = 0.01,
+      on_status = function(status) told[#told + 1] = tostring(status) end }))
+    assert.same({ "done" }, told)
+  end)
+
   it("gives the service's error", function()
     local server = service.start()
     local client = service.client(server)

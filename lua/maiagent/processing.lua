@@ -11,6 +11,7 @@ local wait = require("maiagent.wait")
 
 local PROCESSING_TIMEOUT = 600 -- seconds
 local SHORTEST_LOOK = 1 -- seconds that a look may take after the deadline
+local TOLERATED = 5 -- rounds in a row that the service may fail to answer
 
 local rows = call.rows
 
@@ -79,6 +80,7 @@ local function new_watch(kind, state, ids, options)
     statuses = {}, -- id → the last one told
     objects = {}, -- id → what is done
     errors = {}, -- id → error
+    misses = 0, -- rounds in a row that failed
   }, Watch)
 end
 
@@ -95,6 +97,21 @@ function Watch:settle(id, object, err)
   end
   self.pending[id] = nil
   self.objects[id], self.errors[id] = object, err
+end
+
+-- A service that is out of order for a moment has said nothing of the file.
+function Watch:miss(id, err)
+  if not self.has_missed then
+    self.has_missed, self.misses = true, self.misses + 1
+  end
+  self.problem = err
+  if not err.retryable or self.misses > TOLERATED then
+    self:settle(id, nil, err)
+  end
+end
+
+function Watch:reach()
+  self.misses, self.problem = 0, nil
 end
 
 --- Takes in what the service says of one.
@@ -136,8 +153,9 @@ function Watch:get(id)
     path_of(self.ids, id), nil, self:look())
   self.response = response
   if object == nil then
-    return self:settle(id, nil, err)
+    return self:miss(id, err)
   end
+  self:reach()
   self:see(id, object)
 end
 
@@ -152,6 +170,7 @@ function Watch:read_list()
     {}, function()
       return self:look()
     end, function(objects, count)
+      self:reach()
       for _, object in ipairs(objects) do
         local id = type(object) == "table" and object.id
         if id and unseen[id] then
@@ -168,12 +187,13 @@ end
 -- Asks once for all that is pending.
 function Watch:ask()
   local list, err = sorted(self.pending), nil
+  self.has_missed = false
   if #list > 1 then
     list, err = self:read_list()
   end
   for _, id in ipairs(list) do
     if err then
-      self:settle(id, nil, err)
+      self:miss(id, err)
     else
       self:get(id)
     end
@@ -182,13 +202,15 @@ end
 
 local function overdue(watch)
   local left = sorted(watch.pending)
+  local problem = watch.problem
+    and ("; the last look failed: " .. tostring(watch.problem)) or ""
   watch.is_over = true
   for _, id in ipairs(left) do
     local others = #left > 1 and (" (%d are left)"):format(#left) or ""
     watch:settle(id, nil, errors.new({
       kind = "timeout",
-      message = ("%s %s was not processed within %g s%s"):format(
-        watch.kind.noun, id, watch.options.timeout, others),
+      message = ("%s %s was not processed within %g s%s%s"):format(
+        watch.kind.noun, id, watch.options.timeout, others, problem),
     }))
   end
 end
@@ -263,7 +285,8 @@ end
 --- Waits until files are processed (operations knowledge_bases.files.get, list
 -- and latest_failed_reason), asking at growing intervals of 1 to 10 s. A
 -- status that is not known counts as still working. Many files are looked for
--- on the pages of the list rather than asked for one by one.
+-- on the pages of the list rather than asked for one by one. A few looks in a
+-- row may fail for reasons that pass (5xx, connections).
 -- @tparam table state
 -- @tparam string kb_id
 -- @tparam string|table wanted a file's id, or a list of ids

@@ -8,7 +8,10 @@ end
 -- One page of the vendor's documentation shows an object in place of the text.
 local function status_of(object)
   local status = type(object) == "table" and object.status
-  return type(status) == "table" and status.code or status or nil
+  if type(status) == "table" then
+    return status.code
+  end
+  return status or nil
 end
 
 local FILE_VERDICTS = {
