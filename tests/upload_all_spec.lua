@@ -74,6 +74,17 @@ describe("knowledge_bases.files:upload_all", function()
     assert.equal(3, requests(server, "POST", FILES))
   end)
 
+  -- One file went at an eighth of the speed.
+  it("shares its speed among as many as there are", function()
+    local socket = require("socket")
+    local started = socket.gettime()
+    local _, failures = files:upload_all(kb, { { filename = "a.txt",
+      content = ("x"):rep(200000) } }, nil, { max_speed = 400000 })
+    assert.is_nil(failures)
+    local seconds = socket.gettime() - started
+    assert.is_true(seconds > 0.2 and seconds < 2, tostring(seconds))
+  end)
+
   it("does with no source at all nothing", function()
     local results, failures = files:upload_all(kb, {})
     assert.same({}, results)

@@ -271,7 +271,7 @@ local function upload_jobs(run, jobs)
   for _, job in ipairs(jobs) do
     bytes = bytes + job.size
   end
-  local transfer = upload_all.transfer_options(run.options)
+  local transfer = upload_all.transfer_options(run.options, #jobs)
   local cancelled = crew.run(run.state.hub, {
     concurrency = run.concurrency,
     total = #jobs,

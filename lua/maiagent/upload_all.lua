@@ -12,15 +12,17 @@ local CONCURRENCY = 8
 
 --- The options of each single transfer: a speed is that of all together.
 -- @tparam table options timeout, max_retries, headers, max_speed, concurrency
+-- @tparam integer count of all transfers: few don't go at a share of many
 -- @treturn table
-local function transfer_options(options)
+local function transfer_options(options, count)
   local speed = options.max_speed
+  local together = math.min(options.concurrency or CONCURRENCY, count)
   return {
     timeout = options.timeout,
     max_retries = options.max_retries,
     headers = options.headers,
     max_speed = speed
-      and math.max(1, speed / (options.concurrency or CONCURRENCY)),
+      and math.max(1, speed / math.max(1, together)),
   }
 end
 
@@ -98,8 +100,8 @@ local function jobs_of(sources, params)
   return jobs, bytes
 end
 
-local function storer(context)
-  local transfer = transfer_options(context.options)
+local function storer(context, count)
+  local transfer = transfer_options(context.options, count)
   return function(job, on_bytes)
     local from, err = upload.source(job.given)
     if not from then
@@ -167,7 +169,7 @@ local function upload_all(state, kb_id, sources, params, given)
     total = #jobs,
     bytes_total = bytes,
     next = iterator(jobs, outcome),
-    store = storer(context),
+    store = storer(context, #jobs),
     register = function(self, batch)
       register(context, batch, function(...)
         self:conclude(...)
