@@ -77,16 +77,29 @@ function child.preload(module)
   error(module .. " is not in package.cpath")
 end
 
+--- Starts shell commands in a folder.
+-- @tparam string folder
+-- @tparam string commands
+-- @treturn function waits for them; gives the exit code and what they wrote,
+--   errors too
+function child.start(folder, commands)
+  local pipe = assert(io.popen(("cd %s && { %s; } 2>&1; echo \"exit $?\"")
+    :format(quoted(folder), commands)))
+  return function()
+    local text = pipe:read("*a"):gsub("\n$", "")
+    pipe:close()
+    local output, code = text:match("^(.-)\n?exit (%d+)$")
+    return tonumber(code), output
+  end
+end
+
 --- Runs shell commands in a folder and waits for them.
 -- @tparam string folder
 -- @tparam string commands
 -- @treturn number exit code
 -- @treturn string what they wrote, errors too
 function child.run(folder, commands)
-  local text = output_of(("cd %s && { %s; } 2>&1; echo \"exit $?\""):format(
-    quoted(folder), commands))
-  local output, code = text:match("^(.-)\n?exit (%d+)$")
-  return tonumber(code), output
+  return child.start(folder, commands)()
 end
 
 return child
