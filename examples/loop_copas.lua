@@ -23,11 +23,11 @@ end
 
 local client = require("maiagent").new({ wait = wait })
 local answers, ticks, running, started = 0, 0, 20, socket.gettime()
+local failure
 for _ = 1, 20 do
   copas.addthread(function()
-    if client.embedding_models:list() then
-      answers = answers + 1
-    end
+    local models, err = client.embedding_models:list()
+    answers, failure = answers + (models and 1 or 0), failure or err
     running = running - 1
   end)
 end
@@ -42,3 +42,4 @@ end
 print(("%d answers in %.2f s, %d ticks of another timer meanwhile"):format(
   answers, socket.gettime() - started, ticks))
 client:close()
+assert(not failure, tostring(failure))

@@ -11,12 +11,12 @@ local client = require("maiagent").new({
 })
 
 local loop, answers, ticks, running = cqueues.new(), 0, 0, 20
+local failure
 local started = cqueues.monotime()
 for _ = 1, 20 do
   loop:wrap(function()
-    if client.embedding_models:list() then
-      answers = answers + 1
-    end
+    local models, err = client.embedding_models:list()
+    answers, failure = answers + (models and 1 or 0), failure or err
     running = running - 1
   end)
 end
@@ -31,3 +31,4 @@ assert(loop:loop())
 print(("%d answers in %.2f s, %d ticks of another timer meanwhile"):format(
   answers, cqueues.monotime() - started, ticks))
 client:close()
+assert(not failure, tostring(failure))

@@ -6,12 +6,11 @@
 local uv = require("luv")
 local client = require("maiagent").new()
 
-local answers, ticks, started = 0, 0, uv.hrtime()
+local failure, answers, ticks, started = nil, 0, 0, uv.hrtime()
 for _ = 1, 20 do
   client:go(function()
-    if client.embedding_models:list() then
-      answers = answers + 1
-    end
+    local models, err = client.embedding_models:list()
+    answers, failure = answers + (models and 1 or 0), failure or err
   end)
 end
 
@@ -30,3 +29,4 @@ uv.run()
 print(("%d answers in %.2f s, %d ticks of another timer meanwhile"):format(
   answers, (uv.hrtime() - started) / 1e9, ticks))
 client:close()
+assert(not failure, tostring(failure))

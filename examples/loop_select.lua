@@ -6,12 +6,11 @@
 local socket = require("socket")
 local client = require("maiagent").new()
 
-local answers, ticks, started = 0, 0, socket.gettime()
+local failure, answers, ticks, started = nil, 0, 0, socket.gettime()
 for _ = 1, 20 do
   client:go(function()
-    if client.embedding_models:list() then
-      answers = answers + 1
-    end
+    local models, err = client.embedding_models:list()
+    answers, failure = answers + (models and 1 or 0), failure or err
   end)
 end
 
@@ -27,3 +26,4 @@ end
 print(("%d answers in %.2f s, %d ticks of another timer meanwhile"):format(
   answers, socket.gettime() - started, ticks))
 client:close()
+assert(not failure, tostring(failure))

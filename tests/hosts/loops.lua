@@ -68,6 +68,19 @@ describe("in the loop of", function()
     end)
   end
 
+  for _, name in ipairs(LOOPS) do
+    it(name .. ", what is wrong is said", function()
+      local code, output = child.run(child.root, child.command({
+        MAIAGENT_API_KEY = "wrong",
+        MAIAGENT_BASE_URL = server.base_url,
+      }, "examples/loop_" .. name .. ".lua"))
+      assert.equal(1, code, output)
+      assert.truthy(output:find("0 answers in", 1, true), output)
+      assert.truthy(output:find("maiagent: authentication 401", 1, true),
+        output)
+    end)
+  end
+
   if rawget(_G, "jit") then -- which Neovim has
     it("Neovim, a command waits for nobody", function()
       local code, output = child.run(child.root, NEOVIM:format(server.api_key,
