@@ -60,6 +60,12 @@ local load, update = love.load, love.update
 
 function love.load(...)
   load(...)
+  began = love.timer.getTime()
+  last, next_frame = began, began
+  ask("How do I reset my router?")
+  if not game.server then
+    return -- the service is another one
+  end
   game.server:faults_clear()
   if scene == "failure" then
     game.server:fault({ kind = "status", status = 403, path = "/faqs/$",
@@ -71,9 +77,6 @@ function love.load(...)
     game.server:fault({ kind = "delay", seconds = 0.8, path = "/faqs/$",
       method = "GET", times = math.huge })
   end
-  began = love.timer.getTime()
-  last, next_frame = began, began
-  ask("How do I reset my router?")
 end
 
 function love.update(dt)
