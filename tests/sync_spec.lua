@@ -278,6 +278,14 @@ describe("knowledge_bases:sync", function()
     assert.matches("/files/other/$", deleted)
   end)
 
+  -- "table index is nil"
+  it("passes over what the list has that is no file", function()
+    write("a.txt", "a")
+    server:fault({ kind = "status", status = 200, method = "GET", path = FILES,
+      json = { count = 2, results = { 5, { filename = "a.txt" } } } })
+    assert.same({ uploaded = { "a.txt" } }, names_of(sync()))
+  end)
+
   it("takes a registration's answer without a name", function()
     write("a.txt", "a")
     server:fault({ kind = "status", status = 201, method = "POST", apply = true,

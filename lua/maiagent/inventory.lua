@@ -40,7 +40,9 @@ local function one_pass(state, kb_id, options, seen)
     first = first or page.count
     moved = moved or page.count ~= first
     for _, file in ipairs(items) do
-      seen[file.id] = slim(file)
+      if type(file) == "table" and file.id then
+        seen[file.id] = slim(file)
+      end
     end
   end)
   -- Deleted from meanwhile: the page that was the last is no more.
