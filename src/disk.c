@@ -1,6 +1,6 @@
 /*
-** maiagent.disk: what moving whole folders needs of the disk. Loaded by the
-** flows that use it alone; it links neither libcurl nor libcrypto.
+** maiagent.disk: what moving files needs of the disk. Loaded with the first of
+** the flows that use it; it links neither libcurl nor libcrypto.
 */
 #include "compat.h"
 #include "folder.h"

@@ -229,6 +229,7 @@ static void settle(struct transfer *t, CURLcode code) {
 /* The parent goes on writing into the file. */
 static void settle_in_child(struct transfer *t) {
   sink_close(&t->sink);
+  t->sink.taken = false;
   failure_set(&t->failure, FAILURE_CANCELLED,
               "this process was forked from the one that waits for %s",
               t->host);

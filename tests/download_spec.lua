@@ -874,6 +874,52 @@ describe("a download into a place that is not good", function()
   end)
 end)
 
+describe("a download under way in a fork's parent", function()
+  before_each(setup)
+  after_each(teardown)
+
+  it("keeps its part, whatever the child does", function()
+    local fork = require("fork") -- tests/support/fork.c
+    local server = origin(function(connection)
+      connection:send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+    end)
+    local client = client_of(server)
+    local saved, received = nil, 0
+    local task = client:go(function()
+      saved = client:download(server.url, path_of("a"), {
+        on_progress = function(count)
+          received = count
+        end,
+      })
+    end)
+    local function step_until(condition)
+      local deadline = socket.gettime() + 10
+      repeat
+        assert.is_true(socket.gettime() < deadline)
+        server:step()
+        client:step()
+      until condition()
+    end
+    step_until(function() return received == 5 end)
+    local child_id = fork.fork()
+    if child_id == 0 then
+      pcall(client.step, client)
+      client:close()
+      fork.exit(task:done() and saved == nil and 0 or 1)
+    end
+    local code
+    step_until(function()
+      code = fork.status(child_id)
+      return code
+    end)
+    assert.equal(0, code)
+    server.connections[1]:send("67890")
+    step_until(function() return task:done() end)
+    assert.equal(path_of("a"), saved)
+    assert.equal("1234567890", read(path_of("a")))
+  end)
+end)
+
 local function knowledge_base(client)
   local function first(resource)
     return assert(client[resource]:list())[1].id
