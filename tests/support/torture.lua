@@ -169,7 +169,7 @@ local function lay_out()
   file:write(stored.text:sub(1, stored.half))
   file:close()
   part.remember(part.partial(RESUMED), stored.url:gsub("%?.*$", ""),
-                stored.etag, #stored.text, require("maiagent.disk").append)
+                stored.etag, #stored.text, require("maiagent.disk"))
 end
 
 local function text_of(path)
