@@ -82,7 +82,8 @@ describe("task:cancel", function()
     it("ends the call " .. place[1], function()
       local server = service.start()
       server:fault({ kind = "hang", path = "embedding", times = math.huge })
-      server:fault({ kind = "hang", path = "chatbots", after = 1 })
+      server:fault({ kind = "hang", path = "chatbots", after = 1,
+        times = math.huge }) -- either page may be asked for first
       server:fault({ kind = "status", status = 503, path = "reranker",
         headers = { ["Retry-After"] = "10" }, times = math.huge })
       server:fault({ kind = "status", status = 200, path = "chatbots",
