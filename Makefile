@@ -28,11 +28,14 @@ CJSON_LIBS = $(call flags,--libs,libcjson,-lcjson)
 CURL_CFLAGS = $(call flags,--cflags,libcurl,)
 CURL_LIBS = $(call flags,--libs,libcurl,-lcurl)
 
+WINDOWS_CFLAGS = $(if $(findstring mingw,$(shell $(CC) -dumpmachine)),$\
+  -Isrc/windows -include src/windows/posix.h)
+
 CFLAGS ?= -O2 -g
 WARNINGS ?= -Wall -Wextra -Wconversion -Wshadow
 COMPILE = $(CC) -std=c99 -pthread -D_GNU_SOURCE \
   -D_FILE_OFFSET_BITS=64 $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -fPIC \
-  -fvisibility=hidden -MMD -MP $(LUA_CFLAGS)
+  -fvisibility=hidden -MMD -MP $(WINDOWS_CFLAGS) $(LUA_CFLAGS)
 
 ifeq ($(shell uname -s),Darwin)
 LINK = $(CC) -pthread $(CFLAGS) -bundle -undefined dynamic_lookup $(LDFLAGS)

@@ -34,6 +34,10 @@ static const char *const names[] = {
     "libcrypto.1.1.dylib",
     "/opt/homebrew/opt/openssl@3/lib/libcrypto.3.dylib",
     "/usr/local/opt/openssl@3/lib/libcrypto.3.dylib",
+#elif defined(_WIN32)
+    "libcrypto-3-x64.dll",
+    "libcrypto-3.dll",
+    "libcrypto-1_1-x64.dll",
 #else
     "libcrypto.so.3",
     "libcrypto.so.1.1",
