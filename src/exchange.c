@@ -270,9 +270,13 @@ static int exchange_keep(lua_State *L) {
 ** Facts about the way
 */
 
+/* exchange:sent() -> whether it may have arrived, and whether it may have done
+** so before: libcurl sends again what a kept connection did not answer. */
 static int exchange_sent(lua_State *L) {
-  lua_pushboolean(L, transfer_sent(&check(L)->transfer));
-  return 1;
+  struct transfer *t = &check(L)->transfer;
+  lua_pushboolean(L, transfer_sent(t));
+  lua_pushboolean(L, t->resent);
+  return 2;
 }
 
 static int exchange_idle(lua_State *L) {

@@ -147,6 +147,7 @@ static int on_request(void *data, char *to, char *from, int to_port,
                 t->host);
     return CURL_PREREQFUNC_ABORT;
   }
+  t->resent = t->sent;
   t->sent = true;
   return CURL_PREREQFUNC_OK;
 }
@@ -314,7 +315,9 @@ static void set_callbacks(struct transfer *t) {
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
 #else
-  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, t->idempotent ? 0L : 1L);
+  /* nothing tells when libcurl sends again: a DELETE would get a 404 */
+  bool harmless = t->idempotent && strcmp(t->request->method, "DELETE") != 0;
+  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, harmless ? 0L : 1L);
 #endif
 }
 

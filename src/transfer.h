@@ -60,6 +60,7 @@ struct transfer {
   bool elsewhere;
   bool second_trust; /* the bundle may know a certificate more */
   bool bundled;      /* … and was asked */
+  bool resent;       /* by libcurl: the kept connection gave no answer */
   bool let_go;       /* refused while libcurl waited to be fed */
   char host[FAILURE_HOST];
   char text[CURL_ERROR_SIZE];

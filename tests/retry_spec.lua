@@ -101,6 +101,7 @@ end)
 describe("retry.unclear", function()
   local rows = {
     { "500", status(500), true },
+    { "408", status(408), true },
     { "429", status(429), false },
     { "404", status(404), false },
     { "cut after it was sent", cut, true },

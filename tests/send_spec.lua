@@ -244,6 +244,8 @@ describe("a retry", function()
     { "DELETE that got 500 and then 404 has succeeded", { broken }, delete, 2 },
     { "DELETE that was reset and then got 404 has succeeded", { lost },
       delete, 2 },
+    { "DELETE that got 408 and then 404 has succeeded",
+      { json_status(408, {}, AT_ONCE) }, delete, 2 },
     { "DELETE that got 429 and then 404 has not", { slow }, delete, 2,
       "not_found" },
     { "DELETE that got 404 at once has not", {}, delete, 1, "not_found" },
@@ -268,6 +270,16 @@ describe("a retry", function()
       end
     end)
   end
+
+  it("of libcurl's own, of a DELETE over a kept connection, has succeeded",
+    function()
+      local server = service.start()
+      local client = service.client(server, { max_retries = 0 })
+      assert(client.chatbots:list())
+      server:fault({ kind = "raw", bytes = "" })
+      assert.is_true(delete(client))
+      assert.equal(3, #server:log())
+    end)
 
   it("sends the very same bytes again", function()
     local server = service.start()

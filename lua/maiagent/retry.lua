@@ -106,7 +106,7 @@ end
 -- @treturn boolean
 local function unclear(outcome)
   if outcome.status then
-    return outcome.status >= 500
+    return outcome.status >= 500 or outcome.status == 408
   end
   return outcome.sent and true or false
 end

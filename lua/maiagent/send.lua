@@ -370,8 +370,11 @@ end
 
 -- The live service answers 500 to deletes that worked.
 local function already_deleted(pending, outcome)
-  return pending.unclear and outcome.status == 404
-    and pending.request:method() == "DELETE"
+  if outcome.status ~= 404 or pending.request:method() ~= "DELETE" then
+    return false
+  end
+  local _, resent = pending.exchange:sent()
+  return pending.unclear or resent
 end
 
 local function succeeded(pending, outcome)
