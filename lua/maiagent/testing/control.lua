@@ -100,7 +100,7 @@ end
 
 -- What came from the parent by inheritance is not the child's.
 local function close_inherited()
-  for descriptor = 3, 63 do
+  for descriptor = 3, 255 do
     local stream = socket.tcp()
     stream:setfd(descriptor)
     stream:close()

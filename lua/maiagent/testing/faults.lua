@@ -35,9 +35,23 @@ function INSTEAD.large(fault)
     body = '"' .. ("x"):rep((fault.bytes or 2 ^ 20) - 2) .. '"' }
 end
 
---- {bytes=}: these bytes, which need not be HTTP, and the end.
+--- {bytes=, step=, seconds=0.01, reset=, hang=}: these bytes, which need not be
+-- HTTP, all at once or `step` at a time with pauses; then the end, a TCP reset
+-- or nothing more.
 function INSTEAD.raw(fault, connection)
-  connection:send(fault.bytes or "\0\255 not HTTP\r\n\r\n")
+  local bytes = fault.bytes or "\0\255 not HTTP\r\n\r\n"
+  local step = fault.step or math.max(#bytes, 1)
+  for first = 1, #bytes, step do
+    connection:send(bytes:sub(first, first + step - 1))
+    if fault.step then
+      connection:sleep(fault.seconds or 0.01)
+    end
+  end
+  if fault.hang then
+    connection:sleep()
+  elseif fault.reset then
+    connection:abort()
+  end
   connection:finish()
 end
 
@@ -67,6 +81,12 @@ function AROUND.cut(fault, connection, request, response)
   connection:finish()
 end
 
+--- {bytes=}: these bytes, such as answers of 1xx, then the ordinary answer.
+function AROUND.interim(fault, connection, _, response)
+  connection:send(fault.bytes or "HTTP/1.1 103 Early Hints\r\n\r\n")
+  return response
+end
+
 --- {seconds=0.05, bytes=1}: the ordinary answer, so many bytes at a time.
 function AROUND.drip(fault, connection, request, response)
   connection:answer(request, response, nil, fault.bytes or 1,
@@ -89,7 +109,9 @@ end
 
 --- The ordinary answer, compressed; needs lua-zlib.
 function AROUND.gzip(_, _, _, response)
-  response.body = zlib.deflate(6, 31)(response.body or "", "finish")
+  local body = response.body and response.body:sub(1) or ""
+  response.body = zlib.deflate(6, 31)(body, "finish")
+  response.size, response.skipped = nil, nil
   response.headers["Content-Encoding"] = "gzip"
   return response
 end
