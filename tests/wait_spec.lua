@@ -134,6 +134,32 @@ describe("client:go", function()
     assert.is_false(client:step())
   end)
 
+  -- 5.1 cannot wait inside of pcall: such a call fails, and is over then.
+  it("gives the slot on of a call that could not wait in a pcall", function()
+    local server = service.start()
+    if not YIELDS_EVERYWHERE then
+      server:fault({ kind = "hang", path = "chatbots" })
+    end
+    local client = service.client(server, { max_in_flight = 1 })
+    local ok, models
+    collectgarbage("stop") -- it would come to the rescue, some time
+    finally(function()
+      collectgarbage("restart")
+    end)
+    local task = client:go(function()
+      ok = pcall(function()
+        assert(client.chatbots:list())
+      end)
+      models = client.embedding_models:list()
+    end)
+    drive(client, server, function()
+      return task:done()
+    end)
+    assert.equal(YIELDS_EVERYWHERE, ok)
+    assert.equal(2, #models)
+    assert.is_false(client:step())
+  end)
+
   it("does not spin while a task waits in its own coroutine", function()
     local server = service.start()
     server:fault({ kind = "delay", seconds = 0.1, path = "chatbots" })

@@ -204,6 +204,18 @@ local function sleep(self, seconds)
   end
 end
 
+-- A running task that is still marked as parked could not yield: PUC 5.1 raised
+-- across a pcall of the program's, which nothing of ours was told of.
+local function drop_failed_wait(self, task)
+  if task and self.parked[task] then
+    self.parked[task] = nil
+    if task.exchange then
+      task.exchange:close()
+    end
+    serve(self)
+  end
+end
+
 --- Why no request may be begun here, as `stopped`. Raises it in a task that
 -- goes on and on without a look at its errors: nothing else would end it, and
 -- whoever cancelled it, or closed the client, would wait for ever.
@@ -211,6 +223,7 @@ end
 -- @treturn string|nil the reason
 local function refused(self)
   local reason, task = tasks.stopped(self), tasks.running(self)
+  drop_failed_wait(self, task)
   if reason and task then
     task.refusals = (task.refusals or 0) + 1
     if task.refusals > MOST_REFUSALS then
