@@ -8,7 +8,7 @@
 #define KIB 1024L
 
 static const char *ca_bundle, *ca_directory;
-static bool ca_hashed;
+static bool ca_hashed, reusable;
 static CURLcode global_result;
 
 #if LIBCURL_VERSION_NUM >= 0x074600
@@ -50,7 +50,20 @@ static void find_certificates(void) {
 static void find_certificates(void) {}
 #endif
 
+#define FIRST_WITH_STALE_HEADER 0x075300
+#define LAST_WITH_STALE_HEADER 0x080100
+
+/* Of the libcurl that is there, not of the one that this was compiled for. */
+static bool has_stale_header(void) {
+  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  return version >= FIRST_WITH_STALE_HEADER &&
+         version <= LAST_WITH_STALE_HEADER;
+}
+
+bool easy_is_reusable(void) { return reusable; }
+
 static void global_init(void) {
+  reusable = !has_stale_header();
   global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (global_result == CURLE_OK)
     find_certificates();

@@ -22,6 +22,11 @@
 /* Initialises libcurl once in a process, whichever thread asks first. */
 bool easy_ready(void);
 
+/* Whether a handle may serve for another exchange: from 7.83 to 8.1.0 libcurl
+** keeps a pointer to a freed header of the last reply (curl's issue 11101), and
+** a reply that begins with a folded line makes it write there. */
+bool easy_is_reusable(void);
+
 /* The settings of all exchanges. */
 void easy_set_always(CURL *easy);
 

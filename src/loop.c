@@ -320,7 +320,7 @@ CURL *loop_easy(struct loop *loop) {
 
 /* A handle that ended by itself is used again: it keeps its memory. */
 static void put_back(struct loop *loop, CURL *easy) {
-  if (loop->idle_count == LOOP_IDLE_HANDLES) {
+  if (!easy_is_reusable() || loop->idle_count == LOOP_IDLE_HANDLES) {
     curl_easy_cleanup(easy);
     return;
   }
