@@ -123,7 +123,7 @@ size_t json_utf8_fault(const char *text, size_t length) {
 }
 
 void json_format_double(char *text, size_t size, double value) {
-  if (fabs(value) <= JSON_EXACT_LIMIT && (double)(long long)value == value) {
+  if (fabs(value) < JSON_EXACT_LIMIT && (double)(long long)value == value) {
     snprintf(text, size, "%.0f", value);
     return;
   }

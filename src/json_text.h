@@ -40,9 +40,9 @@ int json_depth_at(const char *at, const char *end);
 /* The first byte, counted from 1, that isn't UTF-8; 0 if there is none. */
 size_t json_utf8_fault(const char *text, size_t length);
 
-/* The shortest text that reads back as `value`. Up to 2^53 an integral value is
-** written as an integer, beyond it with a fraction or an exponent, so that it
-** comes back as the float that it is. */
+/* The shortest text that reads back as `value`. Below 2^53 an integral value is
+** written as an integer, from there on with a fraction or an exponent, so that
+** it comes back as the float that it is. */
 void json_format_double(char *text, size_t size, double value);
 
 #pragma GCC visibility pop

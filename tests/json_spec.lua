@@ -267,7 +267,7 @@ describe("json.encode", function()
     { "a fraction of 17 digits", 0.1 + 0.2, "0.30000000000000004" },
     { "a million billion", 1e15, "1000000000000000" },
     { "2^53 - 1", 2 ^ 53 - 1, "9007199254740991" },
-    { "2^53", 2 ^ 53, "9007199254740992" },
+    { "2^53, a float that is read as one", 2 ^ 53, "9007199254740992.0" },
     { "a float beyond 2^53", 2 ^ 53 + 2, "9007199254740994.0" },
     { "a large float", 1e22, "1e+22" },
     { "a small float", -2.5e-7, "-2.5e-07" },
