@@ -107,6 +107,11 @@ describe("errors.from_status", function()
         .. "  <Message>Too\nlarge</Message><MaxSizeAllowed>5</MaxSizeAllowed>"
         .. "<RequestId>4442587FB7D0A2F9</RequestId></Error>\n",
       "EntityTooLarge", "EntityTooLarge: Too\nlarge" },
+    { "numbers that are no characters",
+      "<Error><Code>X</Code><Message>&#xFFFFFFFFFFFFFFFF; &#1e1; &#xD800; "
+        .. "&#0; &#x110000; &#99999999999999999999; &#x00041;</Message></Error>",
+      "X", "X: &#xFFFFFFFFFFFFFFFF; &#1e1; &#xD800; &#0; &#x110000; "
+        .. "&#99999999999999999999; A" },
     { "entities",
       "<Error><Code>X</Code><Message>&lt;a&gt; &amp;amp; &quot;b&#34; "
         .. "&apos;&#x4E2D;&#25991; &#233; &#x1F600; &odd;</Message></Error>",

@@ -176,13 +176,27 @@ local function utf8_of(code)
   return string.char(0x100 - 2 * limit + code) .. tail
 end
 
+-- The character that "65" or "x41" stands for; nil where it is none. Longer
+-- numbers would wrap round.
+local function character(reference)
+  local digits, base = reference:match("^[xX]0*(%x+)$"), 16
+  if not digits then
+    digits, base = reference:match("^0*(%d+)$"), 10
+  end
+  local code = digits and #digits < 8 and tonumber(digits, base) or 0
+  local surrogate = code >= 0xD800 and code < 0xE000
+  if code == 0 or code >= 0x110000 or surrogate then
+    return nil
+  end
+  return utf8_of(code)
+end
+
 local function unescaped(text)
   return (text:gsub("&(#?)(%w+);", function(number, name)
     if number == "" then
       return ENTITIES[name]
     end
-    local code = tonumber(name) or tonumber((name:gsub("^[xX]", "0x")))
-    return code and code < 0x110000 and utf8_of(code) or nil
+    return character(name)
   end))
 end
 
