@@ -263,6 +263,21 @@ describe("pages", function()
     assert.equal(1, log.cancelled)
   end)
 
+  for _, number in ipairs({ "1.5", "-1e300", "1e300", "-1e999", "1e999",
+    "0x1p-1", "9007199254740992" })
+  do
+    it("does not count on from a page " .. number, function()
+      local list, log = each(function(query)
+        if query.page then
+          return { count = 9, results = { 3 } }
+        end
+        return { count = 9, results = { 1, 2 }, next = "?page=" .. number }
+      end, nil, { prefetch = 4 })
+      assert.same({ 1, 2, 3 }, list)
+      assert.equal(2, #log.started)
+    end)
+  end
+
   it("keeps prefetch further pages in flight, no more", function()
     local start, log = service(numbered(100, 10))
     local pager = pages.pages(start, nil, { prefetch = 3 })

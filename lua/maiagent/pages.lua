@@ -9,6 +9,8 @@ local errors = require("maiagent.errors")
 -- A service that gives nothing but a `next`, again and again, is a loop.
 local EMPTY_PAGES_LIMIT = 100
 
+local MOST_PAGES = 2 ^ 53 -- beyond it, numbers no longer differ by one
+
 local function decoded(text)
   text = text:gsub("+", " ")
   return (text:gsub("%%(%x%x)", function(digits)
@@ -153,8 +155,16 @@ local function items_of(page)
   return bare and page or nil
 end
 
+-- A page's number that can be counted on from; a service may write anything.
+local function page_number(query)
+  local number = tonumber(query.page)
+  local countable = number and number % 1 == 0 and number >= 0
+    and number < MOST_PAGES
+  return countable and number or nil
+end
+
 local function pages_left(self, page, query)
-  local number, size = tonumber(query.page), #items_of(page)
+  local number, size = page_number(query), #items_of(page)
   if not number or size == 0 or type(page.count) ~= "number" then
     return nil
   end
