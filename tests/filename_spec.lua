@@ -70,6 +70,7 @@ local NAMES = {
   { LONG .. ".part", LONG:sub(1, 250) .. ".par_" },
   { ("x"):rep(254) .. "." .. LONG, ("x"):rep(254) },
   { LONG, LONG:sub(1, 255) },
+  { "con" .. (" "):rep(300) .. "x", "_con" },
   { LONG .. ".pdf", LONG:sub(1, 251) .. ".pdf" },
   { LONG .. "." .. LONG, LONG:sub(1, 255) },
   { CHINESE .. ".pdf", ("中"):rep(83) .. ".pdf" },

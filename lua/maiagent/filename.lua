@@ -93,6 +93,11 @@ local function is_ours(name)
   return name:find("%.part$") ~= nil or name:find("%.part%.etag$") ~= nil
 end
 
+local function no_device(name)
+  local stem = name:match("^[^.]*"):lower():gsub(" +$", "")
+  return (DEVICES[stem] and "_" or "") .. name
+end
+
 --- A name that is one file in the folder where it is used: no path, no control
 -- characters, not hidden, no device, not the part of a download, valid UTF-8.
 -- @tparam string|nil name whatever another side gave
@@ -108,11 +113,9 @@ local function harmless(name, limit)
   if name == "" then
     return nil
   end
-  if DEVICES[(name:match("^[^.]*"):lower():gsub(" +$", ""))] then
-    name = "_" .. name
-  end
   limit = limit or LONGEST
-  name = shortened(name, limit):gsub("[. ]+$", "")
+  name = shortened(no_device(name), limit):gsub("[. ]+$", "")
+  name = no_device(name) -- what was cut off may have made it one
   return is_ours(name) and clipped(name, limit - 1) .. "_" or name
 end
 
