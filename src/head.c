@@ -46,6 +46,27 @@ bool head_list(struct curl_slist **list, const struct request *request) {
 ** Of a reply
 */
 
+/* Only the ends of lines may look like ends of lines (RFC 9112, 2.2). */
+static void blank_controls(char *bytes, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (bytes[i] == '\r' || bytes[i] == '\n' || bytes[i] == '\0')
+      bytes[i] = ' ';
+}
+
+/* An old-style continuation belongs to the line before it. */
+enum buffer_result head_add(struct buffer *lines, const char *line,
+                            size_t length) {
+  bool continues = line[0] == ' ' || line[0] == '\t';
+  if (continues && lines->length > 0)
+    lines->length--;
+  size_t from = lines->length;
+  enum buffer_result result = buffer_add(lines, line, length);
+  if (result)
+    return result;
+  blank_controls(lines->data + from, length);
+  return buffer_add(lines, "", 1);
+}
+
 bool head_next(const struct buffer *lines, size_t *at, struct head_field *f) {
   while (*at < lines->length) {
     const char *line = lines->data + *at;

@@ -23,6 +23,10 @@ struct head_field {
 ** to free even then; false when out of memory. */
 bool head_list(struct curl_slist **list, const struct request *request);
 
+/* Adds a line of a reply, without its end. */
+enum buffer_result head_add(struct buffer *lines, const char *line,
+                            size_t length);
+
 /* Steps through the lines of a reply, each ended by a NUL; `at` begins as 0.
 ** False: there is no further one. */
 bool head_next(const struct buffer *lines, size_t *at, struct head_field *f);

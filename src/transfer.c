@@ -27,25 +27,25 @@ static bool is_success(int status) { return status >= 200 && status < 300; }
 ** with an error, which `failure` explains.
 */
 
-static bool store(struct transfer *t, struct buffer *buffer, const char *bytes,
-                  size_t length, const char *what, const char *limit) {
-  enum buffer_result result = buffer_add(buffer, bytes, length);
+static bool stored(struct transfer *t, enum buffer_result result,
+                   const char *what, size_t limit, const char *name) {
   if (result == BUFFER_NO_MEMORY)
     failure_set(&t->failure, FAILURE_MEMORY, OUT_OF_MEMORY);
   if (result == BUFFER_FULL)
     failure_set(&t->failure, FAILURE_DECODE,
                 "the %s larger than the limit of %zu bytes (limits.%s)", what,
-                buffer->limit, limit);
+                limit, name);
   return result == BUFFER_OK;
 }
 
 static bool store_reply(struct transfer *t, const char *bytes, size_t length) {
-  return store(t, &t->reply, bytes, length, "reply is", "reply");
+  return stored(t, buffer_add(&t->reply, bytes, length), "reply is",
+                t->reply.limit, "reply");
 }
 
-static bool store_line(struct transfer *t, const char *bytes, size_t length) {
-  return store(t, &t->head, bytes, length, "headers of the reply are",
-               "header");
+static bool store_line(struct transfer *t, const char *line, size_t length) {
+  return stored(t, head_add(&t->head, line, length), "headers of the reply are",
+                t->head.limit, "header");
 }
 
 /* Only a hint, so a failure does not matter: the body itself will tell. */
@@ -87,14 +87,6 @@ static void begin_head(struct transfer *t, const char *line, size_t length) {
   t->status = space ? atoi(space + 1) : 0;
 }
 
-/* An old-style continuation belongs to the line before it. */
-static bool add_line(struct transfer *t, const char *line, size_t length) {
-  bool continues = line[0] == ' ' || line[0] == '\t';
-  if (continues && t->head.length > 0)
-    t->head.length--;
-  return store_line(t, line, length) && store_line(t, "", 1);
-}
-
 /* libcurl's lines end as they came; they are no C strings. */
 static size_t on_header(char *line, size_t size, size_t count, void *data) {
   struct transfer *t = data;
@@ -108,7 +100,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *data) {
   if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
     begin_head(t, line, length);
   else if (length > 0)
-    ok = add_line(t, line, length);
+    ok = store_line(t, line, length);
   else if (t->status >= 200)
     ok = finish_head(t);
   return ok ? given : 0;

@@ -106,6 +106,12 @@ describe("a reply", function()
     assert.is_nil(x:header("c"))
   end)
 
+  it("has no end of a line inside of a header", function()
+    local x = exchange(reply("", 200, "A: 1\rB: 2\r \r\n"))
+    assert.equal("1 B: 2", x:header("a"))
+    assert.is_nil(x:header("b"))
+  end)
+
   it("may repeat a header very often", function()
     local count = 50000
     local x = exchange(reply("", 200, ("A: 1\r\nB: 2\r\n"):rep(count / 2)))
