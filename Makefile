@@ -45,7 +45,7 @@ LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
 .PHONY: all spec-modules deps demo test test-all lint layers sanitize torture \
-  threads judge bench install rock clean help
+  threads fuzz judge bench install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -135,6 +135,12 @@ torture: ## make every allocation fail, one after the other
 threads: ## two Lua states in two threads, under ThreadSanitizer
 	@tests/support/deps.sh 5.4 test
 	@MAKE="$(MAKE)" tests/support/threads.sh
+
+# In build/fuzz/ are the corpora, which grow, and what was found.
+fuzz: SECONDS ?= 30
+fuzz: ## libFuzzer on each target (TARGETS=…) for SECONDS=30 each
+	@tests/support/deps.sh 5.4 test fuzz
+	@MAKE="$(MAKE)" SECONDS_EACH=$(SECONDS) tests/fuzz/fuzz.sh $(TARGETS)
 
 judge: ## the operations specs through Prism, in front of the stand-in
 	@tests/support/deps.sh 5.4 test judge
