@@ -45,7 +45,7 @@ LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
 .PHONY: all spec-modules deps demo test test-all lint layers sanitize torture \
-  threads fuzz judge bench install rock clean help
+  threads fuzz coverage judge bench install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -141,6 +141,10 @@ fuzz: SECONDS ?= 30
 fuzz: ## libFuzzer on each target (TARGETS=…) for SECONDS=30 each
 	@tests/support/deps.sh 5.4 test fuzz
 	@MAKE="$(MAKE)" SECONDS_EACH=$(SECONDS) tests/fuzz/fuzz.sh $(TARGETS)
+
+coverage: ## lines of C and Lua that the specs (SPECS=…) never execute
+	@tests/support/deps.sh 5.4 test coverage
+	@MAKE="$(MAKE)" tests/coverage/coverage.sh $(SPECS)
 
 judge: ## the operations specs through Prism, in front of the stand-in
 	@tests/support/deps.sh 5.4 test judge

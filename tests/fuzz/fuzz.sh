@@ -34,7 +34,7 @@ run_one() { # target
   mkdir -p "$folder/corpus"
   LUA_PATH="lua/?.lua;lua/?/init.lua;tests/fuzz/?.lua;;" \
     MAIAGENT_FUZZ_TARGET=tests/fuzz/targets/$name.lua \
-    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=32 UBSAN_OPTIONS=print_stacktrace=1 \
     $build/harness "${options[@]}" "$folder/corpus" "tests/fuzz/seeds/$name" \
     >"$folder/log" 2>&1 || echo "failed" >>"$folder/log"
 }

@@ -41,6 +41,7 @@ packages_of() {
       command -v node >/dev/null || echo "nodejs"
       ;;
     fuzz) echo "clang libclang-rt-dev|libclang-rt-14-dev" ;;
+    coverage) echo "gcc" ;;
     packaging) echo "luarocks zip unzip git" ;;
     windows) echo "gcc-mingw-w64-x86-64-posix|gcc-mingw-w64-x86-64" \
       "mingw-w64-x86-64-dev" ;;
