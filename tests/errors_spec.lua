@@ -109,7 +109,8 @@ describe("errors.from_status", function()
       "EntityTooLarge", "EntityTooLarge: Too\nlarge" },
     { "numbers that are no characters",
       "<Error><Code>X</Code><Message>&#xFFFFFFFFFFFFFFFF; &#1e1; &#xD800; "
-        .. "&#0; &#x110000; &#99999999999999999999; &#x00041;</Message></Error>",
+        .. "&#0; &#x110000; &#99999999999999999999; &#x00041;</Message>"
+        .. "</Error>",
       "X", "X: &#xFFFFFFFFFFFFFFFF; &#1e1; &#xD800; &#0; &#x110000; "
         .. "&#99999999999999999999; A" },
     { "entities",
