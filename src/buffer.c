@@ -54,6 +54,14 @@ void buffer_clear(struct buffer *b) {
     b->data[0] = '\0';
 }
 
+/* Through a volatile pointer, or the compiler would leave it out: nobody reads
+** what is freed next. */
+void buffer_wipe(char *bytes, size_t length) {
+  volatile char *at = bytes;
+  while (length-- > 0)
+    *at++ = '\0';
+}
+
 void buffer_free(struct buffer *b) {
   free(b->data);
   b->data = NULL;

@@ -31,6 +31,9 @@ enum buffer_result buffer_text(struct buffer *b, const char *text);
 /* Empties the buffer and keeps its memory for reuse. */
 void buffer_clear(struct buffer *b);
 
+/* Overwrites a secret that is about to be freed. */
+void buffer_wipe(char *bytes, size_t length);
+
 /* Releases the memory; may run twice, and the buffer may be used again. */
 void buffer_free(struct buffer *b);
 

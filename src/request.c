@@ -50,6 +50,7 @@ static int request_gc(lua_State *L) {
   }
   request->has_body = false;
   buffer_free(&request->body);
+  buffer_wipe(request->headers.data, request->headers.length);
   buffer_free(&request->headers);
   buffer_free(&request->url);
   return 0;
