@@ -27,7 +27,7 @@ packages_of() {
       lua_packages
       ;;
     demo) packages_of build && echo "lua-socket lua-dkjson" ;;
-    test) packages_of demo && echo "lua-busted lua-sec lua-zlib lua-cjson openssl locales" ;;
+    test) packages_of demo && echo "lua-busted lua-sec lua-zlib lua-cjson openssl locales gdb" ;;
     lint) echo "lua5.4 lua-check clang clang-format cppcheck shellcheck" ;;
     judge) # often there from elsewhere than Debian
       command -v node >/dev/null || echo "nodejs"

@@ -1,0 +1,240 @@
+-- A key is planted and everything is searched for it: only the Authorization
+-- header to the API's origin may hold it, and of the client's tables only the
+-- closure `settings.authorization` (options.lua, authorization_of).
+
+local child = require("tests.support.child")
+local maiagent = require("maiagent")
+local raw_server = require("tests.support.raw_server")
+local service = require("tests.support.service")
+local testing = require("maiagent.testing")
+
+local KEY = "planted.0123456789abcdefKEYfedcba9876543210"
+
+local function holds(text)
+  return tostring(text):find(KEY, 1, true) ~= nil
+end
+
+-- Walks tables, metatables, upvalues and environments from a value; calls
+-- found(path) for each string that holds the key.
+local function walk(value, path, seen, found)
+  if type(value) == "string" then
+    if holds(value) then
+      found(path)
+    end
+    return
+  elseif seen[value] or value == nil then
+    return
+  end
+  seen[value] = true
+  if type(value) == "table" then
+    for key, item in next, value do
+      local name = path .. "." .. tostring(key):gsub(KEY, "KEY")
+      walk(key, name .. " (as key)", seen, found)
+      walk(item, name, seen, found)
+    end
+  elseif type(value) == "function" then
+    local index, name, item = 1, debug.getupvalue(value, 1)
+    while name do
+      walk(item, path .. "^" .. name, seen, found)
+      index = index + 1
+      name, item = debug.getupvalue(value, index)
+    end
+  end
+  walk(debug.getmetatable(value), path .. "<meta>", seen, found)
+  if type(value) == "userdata" and debug.getuservalue then
+    walk((debug.getuservalue(value)), path .. "<user>", seen, found)
+  end
+end
+
+local function places_of(value)
+  local places = {}
+  walk(value, "client", { [_G] = true, [package.loaded] = true },
+    function(path)
+      places[#places + 1] = path
+    end)
+  return places
+end
+
+describe("a planted key", function()
+  after_each(service.check)
+
+  -- Everything that a client tells while all goes wrong.
+  local function hear(server, told)
+    local function listen(info)
+      told[#told + 1] = info
+    end
+    local client = service.client(server,
+      { on_event = listen, on_retry = listen, max_retries = 1 })
+    told[#told + 1] = tostring(client)
+    for _, fault in ipairs({
+      { kind = "reset" },
+      { kind = "status", status = 500, body = "the key is " .. KEY },
+      { kind = "status", status = 400, json = { name = { KEY } } },
+      { kind = "status", status = 400, json = { [KEY] = { "odd" } } },
+      { kind = "status", status = 401, json = { detail = KEY } },
+      { kind = "status", status = 404, body = KEY,
+        headers = { ["X-Request-Id"] = KEY, ["Content-Type"] = KEY } },
+      { kind = "status", status = 200, body = "[" .. KEY },
+      { kind = "status", status = 429, headers = { ["Retry-After"] = KEY } },
+      { kind = "raw", bytes = "Api-Key " .. KEY .. "\r\n\r\n" },
+      { kind = "redirect", location = "http://127.0.0.1:1/" .. KEY },
+      { kind = "redirect", location = "ftp://" .. KEY .. "/" },
+    }) do
+      server:faults_clear()
+      fault.times = 2
+      server:fault(fault)
+      local value, err = client.chatbots:list()
+      assert.is_nil(value)
+      told[#told + 1] = err
+      told[#told + 1] = tostring(err) .. err
+    end
+  end
+
+  it("is in no error, event, retry or tostring", function()
+    local server, told = service.start({ api_key = KEY }), {}
+    hear(server, told)
+    assert.is_true(#told > 50)
+    assert.same({}, places_of(told))
+  end)
+
+  it("is in one closure of the client alone", function()
+    local server = testing.spawn({ api_key = KEY })
+    local client = maiagent.new({ api_key = KEY, base_url = server.base_url })
+    assert(client.chatbots:list())
+    local copy = client:with({ timeout = 5 })
+    local places = {}
+    for _, path in ipairs(places_of({ client, copy })) do
+      places[#places + 1] = path:match("%.authorization%^%a+$") or path
+    end
+    client:close()
+    server:stop()
+    table.sort(places)
+    -- the header's value and the key that messages are searched for
+    assert.same({ ".authorization^key", ".authorization^value" }, places)
+  end)
+
+  it("goes to the API's origin alone, in its header alone", function()
+    local other = raw_server.start(raw_server.reply("{}"))
+    local server = service.start({ api_key = KEY })
+    local client = service.client(server, { max_retries = 0,
+      wait = function(waiting, milliseconds)
+        other:step()
+        server.wait(waiting, math.min(milliseconds, 5))
+      end })
+    local folder = child.folder()
+    server:fault({ kind = "redirect", location = other.url .. "/r" })
+    client.chatbots:list()
+    server:fault({ kind = "redirect", location = other.url .. "/w" })
+    client.chatbots:create({ name = "x" })
+    assert(client:download(other.url .. "/d", folder .. "/d"))
+    server:fault({ kind = "redirect", location = other.url .. "/e" })
+    assert(client:download("/api/chatbots/", folder .. "/e"))
+    server:fault({ kind = "status", status = 200, json = {
+      url = other.url .. "/s", fields = { key = "k" } } })
+    client.uploads:put({ content = "x", filename = "x.txt" }, "attachment")
+    assert.equal(3, #other.requests)
+    for _, request in ipairs(other.requests) do
+      assert.is_false(holds(request.head .. request.body))
+    end
+    for _, request in ipairs(server:log()) do
+      local body, path = request.body or "", request.path .. request.query
+      assert.is_false(holds(body .. path))
+    end
+    other:stop()
+    local code, text = child.run(folder, "grep -rlF " .. KEY .. " .")
+    assert.equal(1, code, text)
+    child.remove(folder)
+  end)
+
+  it("is in no file of a download that breaks off", function()
+    local server = service.start({ api_key = KEY })
+    local client = service.client(server, { max_retries = 0 })
+    local folder = child.folder()
+    server:fault({ kind = "raw", bytes = "HTTP/1.1 200 OK\r\nETag: \"e\"\r\n"
+      .. "Content-Length: 99\r\n\r\nhalf" })
+    assert.is_nil(client:download("/api/chatbots/", folder .. "/x"))
+    local code = child.run(folder, "test -f x.part.etag && grep -rlF " .. KEY
+      .. " .")
+    assert.equal(1, code)
+    assert.equal("x.part\nx.part.etag", child.remove(folder))
+  end)
+end)
+
+describe("a key", function()
+  local LONG = ("k"):rep(70000)
+
+  for _, row in ipairs({
+    { "with CR", "ab\rcd", "line break" },
+    { "with LF at its end", "abcd\n", "line break" },
+    { "with CR LF and a header", "ab\r\nX-Odd: 1", "line break" },
+    { "with NUL", "ab\0cd", "no key has" },
+    { "with a space", "ab cd", "no key has" },
+    { "beyond ASCII", "ab\195\164", "no key has" },
+  }) do
+    it(row[1] .. " is refused, and not shown", function()
+      local ok, problem = pcall(maiagent.new, { api_key = row[2] })
+      assert.is_false(ok)
+      assert.truthy(problem:find(row[3], 1, true), problem)
+      assert.is_nil(problem:find(row[2], 1, true))
+    end)
+  end
+
+  it("of 70,000 bytes is refused, and not shown", function()
+    local server = service.start({ api_key = LONG })
+    local client = service.client(server, { max_retries = 0 })
+    local ok, value, err = pcall(client.chatbots.list, client.chatbots)
+    local problem = ok and tostring(err) or tostring(value)
+    assert.is_true(not ok or value == nil)
+    assert.is_nil(problem:find(("k"):rep(100), 1, true))
+  end)
+end)
+
+describe("the heap of a program", function()
+  local SCRIPT = [[
+local maiagent = require("maiagent")
+local testing = require("maiagent.testing")
+local server = testing.spawn({ api_key = "other" })
+do
+  local key = string.reverse(arg[1])
+  local client = maiagent.new({ api_key = key, base_url = server.base_url,
+    max_retries = 0 })
+  for _ = 1, 3 do client.chatbots:list() end
+  if arg[2] == "close" then client:close() else open = client end
+end
+collectgarbage() collectgarbage()
+io.stdout:write("ready\n") io.stdout:flush()
+io.read("*l")
+if open then open:close() end
+server:stop()
+]]
+
+
+  local function found(mode)
+    local folder = child.folder()
+    local file = assert(io.open(folder .. "/program.lua", "w"))
+    file:write(SCRIPT)
+    file:close()
+    local command = child.command({ LD_PRELOAD = "" },
+      folder .. "/program.lua", { KEY:reverse(), mode })
+    local _, text = child.run(folder, ([[mkfifo in out
+      cd %s; %s <%s/in >%s/out & program=$!
+      cd %s; exec 7>in 8<out; read word <&8
+      gcore -o core $program >gcore.log 2>&1
+      count() { LC_ALL=C grep -aoP "$1" core.* | wc -l; }
+      echo all $(count '%s') ours $(count 'Authorization: Api-Key %s\x00')
+      echo >&7; exec 7>&- 8<&-; wait $program]]):format(
+      child.quoted(child.root), command, folder, folder, folder, KEY, KEY))
+    child.remove(folder)
+    local all, ours = text:match("all (%d+) ours (%d+)")
+    return tonumber(all), tonumber(ours), text
+  end
+
+  for _, mode in ipairs({ "open", "close" }) do
+    it("has no header left with the key, the client " .. mode, function()
+      local all, ours, said = found(mode)
+      assert.truthy(all, said)
+      assert.is_true(mode == "close" or all > 0, said)
+      assert.equal(0, ours)
+    end)
+  end
+end)
