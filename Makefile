@@ -45,7 +45,7 @@ LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
 .PHONY: all spec-modules deps demo test test-all lint layers sanitize torture \
-  threads fuzz coverage judge bench install rock clean help
+  threads fuzz coverage judge bench soak install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -162,6 +162,14 @@ bench: ## speed beside that of other clients (BENCHES=…); takes minutes
 	  LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 	  lua5.4 tests/bench/$$subject.lua $(BENCH_FILES) || exit 1; \
 	done
+
+CALLS ?= 200000
+
+soak: ## CALLS calls with random faults: memory and descriptors, every 10 %
+	@tests/support/deps.sh 5.4 demo
+	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
+	@LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+	  lua5.4 tests/support/soak.lua $(CALLS)
 
 install: all ## install into PREFIX (DESTDIR is honoured) for LUA_VERSION
 	@set -e; root="$(DESTDIR)$(PREFIX)"; \
