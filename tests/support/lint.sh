@@ -45,6 +45,17 @@ static_analysis() {
     -D_GNU_SOURCE -DLUA_VERSION_NUM=504 -Isrc src
 }
 
+# gcc's own, which follows a path through the whole of a file.
+path_analysis() {
+  local file
+  for file in src/*.c; do
+    # shellcheck disable=SC2046 # options
+    gcc -std=c99 -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -Werror \
+      -fanalyzer $(pkg-config --cflags lua5.4 libcjson libcurl) \
+      -c -o /dev/null "$file" || return 1
+  done
+}
+
 # No machine's path and no package registry's host may get into the project.
 # The lock file's own "resolved" addresses are left out by tests/judge/.npmrc.
 portable() {
@@ -57,10 +68,12 @@ portable() {
 run() {
   step "clang-format" clang-format --dry-run -Werror $(all_c_files)
   step "luacheck" luacheck --quiet --no-color $(lua_files)
-  step "shellcheck" shellcheck -x -S warning .ci/run tests/support/*.sh
+  step "shellcheck" shellcheck -x -S warning .ci/run tests/support/*.sh \
+    tests/fuzz/*.sh tests/coverage/*.sh
   step "sizes" lua5.4 tests/support/sizes.lua $(c_files) \
     $(git ls-files -co --exclude-standard 'lua/*.lua')
   step "cppcheck" static_analysis
+  step "gcc -fanalyzer" path_analysis
   step "no machine's path or registry" portable
   for compiler in gcc clang; do
     for version in 5.1 5.4; do
