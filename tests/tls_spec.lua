@@ -18,6 +18,29 @@ local function certificate(name)
   return files
 end
 
+-- One for 127.0.0.1 that an authority of its own signed, for so many days.
+local function signed(days)
+  local folder = os.tmpname()
+  os.remove(folder)
+  local script = ([[set -e
+mkdir FOLDER && cd FOLDER
+curve="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+openssl req -x509 $curve -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+openssl req $curve -subj /CN=maiagent-test -keyout key.pem -out request.pem
+echo "subjectAltName=IP:127.0.0.1" >names
+openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial \
+  -days DAYS -extfile names -out certificate.pem]]):gsub("FOLDER", folder)
+    :gsub("DAYS", ("%d"):format(days))
+  local result = os.execute("( " .. script .. " ) >/dev/null 2>&1")
+  assert(result == true or result == 0, "openssl failed")
+  return {
+    folder = folder,
+    authority = folder .. "/ca.pem",
+    certificate = folder .. "/certificate.pem",
+    key = folder .. "/key.pem",
+  }
+end
+
 describe("TLS", function()
   local own, other
 
@@ -69,6 +92,29 @@ describe("TLS", function()
     assert.equal("tls", err.kind)
     assert.equal(0, #server:log())
   end)
+
+  local judged = {
+    { "takes what a named authority signed", 2, true },
+    { "refuses what an unknown authority signed", 2, false, "not trusted" },
+    { "refuses what has expired, though its authority is named", -1, true,
+      "expired" },
+  }
+  for _, row in ipairs(judged) do
+    local name, days, named, refusal = row[1], row[2], row[3], row[4]
+    it(name, function()
+      local files = signed(days)
+      local server = start(files)
+      local value, err = service.client(server,
+        { ca_file = named and files.authority or nil }).chatbots:list()
+      os.execute("rm -r " .. files.folder)
+      assert.equal(refusal == nil, value ~= nil, tostring(err))
+      assert.equal(refusal and "tls", err and err.kind)
+      if refusal then
+        assert.truthy(err.message:find(refusal, 1, true), err.message)
+        assert.equal(0, #server:log())
+      end
+    end)
+  end
 
   it("can be told to look away, in writing", function()
     local server = start(other)

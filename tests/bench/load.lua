@@ -5,7 +5,7 @@ package.path = "tests/bench/?.lua;./?.lua;" .. package.path
 
 local bench = require("bench")
 
-local TIMES = bench.amount(25) -- in one measurement, which has 10 ms steps
+local TIMES = bench.amount(5) -- in one measurement, which has 10 ms steps
 
 local function times(name, command, needs)
   return {

@@ -27,7 +27,7 @@ end
 -- The server answers 20 ms late.
 local function in_flight(base, folder, limit)
   local count = bench.amount(2000)
-  local few = math.max(1, math.floor(count / 20))
+  local few = math.max(1, math.floor(count / 40))
   local url = ("%s/pages/%d/%d/20/"):format(base, RECORDS, RECORDS)
   local together = peers.all("get", url, count, 32)
   table.insert(together, 1, peers.limit(limit, url .. "chatbots/", count, 32))

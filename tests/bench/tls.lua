@@ -13,19 +13,29 @@ local peers = require("peers")
 
 local CERTS = "/etc/ssl/certs"
 
--- $1: the folder. `rehash` gives every certificate its hashed link.
+-- $1: the folder. The links that OpenSSL looks for are named by a hash.
 local AUTHORITY = [[set -e
-cd "$1" && cp -a %s certs && openssl req -x509 -newkey ec -pkeyopt \
-  ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=Benchmark" \
-  -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out certs/bench.pem
-cp certs/bench.pem ca.pem
+sign() { # name, authority, subjectAltName, days
+  echo "subjectAltName=$3" >names
+  openssl x509 -req -in request.pem -CA $2.pem -CAkey $2.key -CAcreateserial \
+    -days $4 -extfile names -out $1.pem
+}
+curve="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+cd "$1" && cp -a %s certs
+for name in ca other; do
+  openssl req -x509 $curve -days 2 -subj /CN=$name -keyout $name.key \
+    -addext basicConstraints=critical,CA:TRUE -out $name.pem
+done
+cp ca.pem certs/bench.pem
 cat ca.pem >>certs/ca-certificates.crt
 ln -sf bench.pem certs/$(openssl x509 -hash -noout -in ca.pem).0
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
-  -subj "/CN=localhost" -keyout key.pem -out request.pem
-printf "subjectAltName=IP:127.0.0.1" >names
-openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial \
-  -days 2 -extfile names -out certificate.pem]]
+openssl req $curve -subj /CN=localhost -keyout key.pem -out request.pem
+sign trusted ca IP:127.0.0.1 2
+sign another-host ca DNS:evil.invalid 2
+sign expired ca IP:127.0.0.1 -1
+sign unknown-authority other IP:127.0.0.1 2
+openssl req -x509 -key key.pem -days 2 -subj /CN=self \
+  -addext subjectAltName=IP:127.0.0.1 -out self-signed.pem]]
 
 -- Each client takes the certificates as it does by itself.
 local ENTER = [[mount --bind %s/certs %s || exit 9
@@ -82,7 +92,7 @@ end
 
 -- GNU time has steps of 10 ms, so a measurement is of several processes.
 local function first_answer(base, folder)
-  local count = bench.amount(20)
+  local count = bench.amount(10)
   local function times(name, command, needs)
     return {
       name = name,
@@ -114,10 +124,26 @@ local function first_answer(base, folder)
     }, count, folder)
 end
 
-local function certify(folder)
+local function certify(folder, name)
   return function(place)
-    assert(bench.works(("cp %s/key.pem %s/certificate.pem %s"):format(folder,
-      folder, place.folder)))
+    assert(bench.works(("cd %s && cp key.pem %s && cp %s.pem "
+      .. "%s/certificate.pem"):format(folder, place.folder, name,
+      place.folder)))
+  end
+end
+
+-- What is fast because it verified nothing would be worth nothing.
+local function refusals(folder)
+  for _, name in ipairs({ "another-host", "expired", "unknown-authority",
+    "self-signed" }) do
+    peers.with_nginx({ certify = certify(folder, name) }, function(base)
+      local client = require("maiagent").new({ api_key = "key",
+        base_url = base })
+      local value, err = client.chatbots:list()
+      assert(value == nil and err.kind == "tls", name .. " was not refused")
+      client:close()
+      print(("  refused, %s: %s"):format(name, err.message))
+    end)
   end
 end
 
@@ -127,11 +153,12 @@ local function measure(folder)
     text = payload.page(1),
     type = "application/json",
     more = "keepalive_timeout 0;",
-    certify = certify(folder),
+    certify = certify(folder, "trusted"),
   }, function(base)
     fresh(program, base .. "/api/", folder)
     first_answer(base .. "/api/", folder)
   end)
+  refusals(folder)
 end
 
 if os.getenv("BENCH_TLS") then
