@@ -5,21 +5,24 @@ package.path = "tests/bench/?.lua;./?.lua;" .. package.path
 
 local bench = require("bench")
 
-local TIMES = bench.amount(5) -- in one measurement, which has 10 ms steps
+local FEW, MANY = bench.amount(4), bench.amount(25) -- in one measurement
 
-local function times(name, command, needs)
+local counts = {}
+
+local function times(name, command, needs, count)
+  counts[name] = count or FEW
   return {
     name = name,
     needs = needs,
     command = "sh -c " .. bench.quoted(("for i in $(seq %d); do %s; done")
-      :format(TIMES, command)),
+      :format(counts[name], command)),
   }
 end
 
 local function lua(name, code)
   local command = bench.quoted(bench.interpreter()) .. " -e "
     .. bench.quoted(code)
-  return times(name, command, command)
+  return times(name, command, command, MANY)
 end
 
 local function python(library)
@@ -28,15 +31,15 @@ local function python(library)
 end
 
 local function show(results)
-  print(("a process, from start to end (%d rounds of %d)"):format(bench.rounds,
-    TIMES))
+  print(("a process, from start to end (%d rounds)"):format(bench.rounds))
   print(("  %-28s %9s %9s %9s %9s"):format("", "wall ms", "more", "CPU ms",
     "peak MiB"))
-  local bare = results[1]
+  local bare = results[1].wall / MANY
   for _, result in ipairs(results) do
-    print(("  %-28s %9.2f %+9.2f %9.2f %9.2f"):format(result.name,
-      result.wall / TIMES * 1000, (result.wall - bare.wall) / TIMES * 1000,
-      result.cpu / TIMES * 1000, result.memory))
+    local count = counts[result.name]
+    local wall = result.wall / count
+    print(("  %-28s %9.2f %+9.2f %9.2f %9.2f"):format(result.name, wall * 1000,
+      (wall - bare) * 1000, result.cpu / count * 1000, result.memory))
   end
 end
 

@@ -50,7 +50,7 @@ local function memory(base, folder)
 end
 
 local function late(base, folder, title, pause, prefetches)
-  local items = bench.amount(24) * PER_PAGE
+  local items = bench.amount(120) * PER_PAGE
   local url, subjects = list(base, items, 20), {}
   for place, prefetch in ipairs(prefetches) do
     subjects[place] = named("maiagent, prefetch " .. prefetch,
@@ -62,7 +62,7 @@ end
 bench.with_server(function(base, folder)
   at_once(base, folder)
   memory(base, folder)
-  late(base, folder, "pages 20 ms late", 0, { 0, 1, 2, 4, 8 })
+  late(base, folder, "pages 20 ms late", 0, { 0, 1, 4, 8 })
   late(base, folder, "pages 20 ms late, 10 ms of work for each", 10,
     { 0, 1, 4 })
 end)
