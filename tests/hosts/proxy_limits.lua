@@ -99,7 +99,7 @@ local function describe_over(version, protocol)
     end
 
     -- What is unclear of a write is told, not repeated: it counts as either.
-    -- (Of a stream that GOAWAY refused, libcurl does not say that it was not done.)
+    -- (Of a stream that GOAWAY refused, libcurl does not say that it is one.)
     local function check(kb, first, last, errors)
       local times, unclear = {}, 0
       for _, label in ipairs(assert(
