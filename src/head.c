@@ -42,6 +42,14 @@ bool head_list(struct curl_slist **list, const struct request *request) {
   return add(list, "Expect:") && (typed || add(list, "Content-Type:"));
 }
 
+/* One of them is the key. */
+void head_free(struct curl_slist **list) {
+  for (struct curl_slist *line = *list; line; line = line->next)
+    buffer_wipe(line->data, strlen(line->data));
+  curl_slist_free_all(*list);
+  *list = NULL;
+}
+
 /*
 ** Of a reply
 */

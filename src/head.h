@@ -23,6 +23,9 @@ struct head_field {
 ** to free even then; false when out of memory. */
 bool head_list(struct curl_slist **list, const struct request *request);
 
+/* Overwrites and frees such a list; it is NULL then. */
+void head_free(struct curl_slist **list);
+
 /* Adds a line of a reply, without its end. */
 enum buffer_result head_add(struct buffer *lines, const char *line,
                             size_t length);

@@ -191,21 +191,13 @@ static bool try_bundle(struct transfer *t) {
   return true;
 }
 
-/* One of them is the key. */
-static void wipe_headers(struct transfer *t) {
-  for (struct curl_slist *line = t->headers; line; line = line->next)
-    buffer_wipe(line->data, strlen(line->data));
-  curl_slist_free_all(t->headers);
-  t->headers = NULL;
-}
-
 /* Releases what is only needed under way. */
 static void finish(struct transfer *t) {
   if (t->started && !t->finished)
     (*t->under_way)--;
   t->finished = true;
   sink_finish(&t->sink, &t->failure);
-  wipe_headers(t);
+  head_free(&t->headers);
   form_free(&t->form);
   t->request = NULL;
 }

@@ -370,11 +370,8 @@ end
 
 -- The live service answers 500 to deletes that worked.
 local function already_deleted(pending, outcome)
-  if outcome.status ~= 404 or pending.request:method() ~= "DELETE" then
-    return false
-  end
-  local _, resent = pending.exchange:sent()
-  return pending.unclear or resent
+  return outcome.status == 404 and pending.request:method() == "DELETE"
+    and (pending.unclear or select(2, pending.exchange:sent()))
 end
 
 local function succeeded(pending, outcome)
