@@ -58,7 +58,7 @@ local function describe_over(version, protocol)
       place.service_port, place.protocol = server.port, protocol
       nginx.start(place, { http = HTTP })
       refused = { [429] = 0, [503] = 0, connection = 0 }
-      client = maiagent.new({ api_key = server.api_key, max_retries = 50,
+      client = maiagent.new({ api_key = server.api_key, max_retries = 1000,
         base_url = "https://127.0.0.1:" .. place.port, timeout = 60,
         ca_file = place.folder .. "/certificate.pem",
         on_retry = function(info)
