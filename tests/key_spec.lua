@@ -221,15 +221,17 @@ server:stop()
       cd %s; exec 7>in 8<out; read word <&8
       gcore -o core $program >gcore.log 2>&1
       count() { LC_ALL=C grep -aoP "$1" core.* | wc -l; }
-      echo all $(count '%s') ours $(count 'Authorization: Api-Key %s\x00')
+      echo $word all $(count '%s') ours $(count 'Authorization: Api-Key %s\x00')
       echo >&7; exec 7>&- 8<&-; wait $program]]):format(
       child.quoted(child.root), command, folder, folder, folder, KEY, KEY))
     child.remove(folder)
-    local all, ours = text:match("all (%d+) ours (%d+)")
+    local all, ours = text:match("ready all (%d+) ours (%d+)")
     return tonumber(all), tonumber(ours), text
   end
 
-  for _, mode in ipairs({ "open", "close" }) do
+  -- A sanitizer's heap is not the program's: it keeps what was freed.
+  local sanitized = (os.getenv("LD_PRELOAD") or "") ~= ""
+  for _, mode in ipairs(sanitized and {} or { "open", "close" }) do
     it("has no header left with the key, the client " .. mode, function()
       local all, ours, said = found(mode)
       assert.truthy(all, said)
