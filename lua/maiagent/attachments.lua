@@ -1,10 +1,8 @@
 --- Files as attachments of messages: stored, then registered.
 
 local call = require("maiagent.call")
-local errors = require("maiagent.errors")
 local options_of = require("maiagent.options")
 local storing = require("maiagent.storing")
-local upload = require("maiagent.upload")
 
 local TYPES = {
   image = "avif bmp gif heic heif jfif jpeg jpg png svg tif tiff webp",
@@ -22,19 +20,6 @@ end
 local FIELDS = { type = true }
 
 local row = call.rows["attachments.create"]
-
-local function check_params(params)
-  if params ~= nil and type(params) ~= "table" then
-    errors.misuse("attachments.upload: params must be a table, got "
-      .. type(params))
-  end
-  for name in pairs(params or {}) do
-    if not FIELDS[name] then
-      errors.misuse("attachments.upload: unknown params." .. tostring(name)
-        .. errors.did_you_mean(name, FIELDS))
-    end
-  end
-end
 
 -- PDFs and all that is unknown are "other", as the service wants them.
 local function type_of(filename)
@@ -66,20 +51,15 @@ end
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_attachment(state, given, params, options)
   options = options_of.upload("attachments.upload", options)
-  check_params(params)
+  storing.check_params("attachments.upload", params, FIELDS)
   call.prepare(state, row, {}, attachment_of("key", "name", params), {})
-  local from, err = upload.source(given)
-  if not from then
-    return nil, err
+  local stored, err, response =
+    storing.put_given(state, given, "attachment", options)
+  if not stored then
+    return nil, err, response
   end
-  local clock = storing.clock_of(state, options)
-  local key, refused, refusal =
-    storing.put(state, from, "attachment", options)
-  if not key then
-    return nil, refused, refusal
-  end
-  return storing.run(state, clock, options, row, {},
-    attachment_of(key, from.filename, params))
+  return storing.run(state, stored.clock, options, row, {},
+    attachment_of(stored.key, stored.filename, params))
 end
 
 return { upload = upload_attachment }

@@ -6,7 +6,6 @@ local listing = require("maiagent.listing")
 local options_of = require("maiagent.options")
 local registration = require("maiagent.registration")
 local storing = require("maiagent.storing")
-local upload = require("maiagent.upload")
 local wait = require("maiagent.wait")
 
 local PAUSES = { 0.5, 1, 2 } -- seconds before each look after an unclear answer
@@ -24,16 +23,9 @@ local FILE_FIELDS =
 -- @tparam table|nil params parser, labels, rawUserDefineMetadata
 -- @treturn table
 local function item_of(operation, key, filename, params)
-  if params ~= nil and type(params) ~= "table" then
-    errors.misuse(operation .. ": params must be a table, got "
-      .. type(params))
-  end
+  storing.check_params(operation, params, FILE_FIELDS)
   local item = { file = key, filename = filename }
   for name, value in pairs(params or {}) do
-    if not FILE_FIELDS[name] then
-      errors.misuse(operation .. ": unknown params." .. tostring(name)
-        .. errors.did_you_mean(name, FILE_FIELDS))
-    end
     item[name] = value
   end
   return item
@@ -212,20 +204,16 @@ local function upload_file(state, kb_id, given, params, options)
   local operation = "knowledge_bases.files.upload"
   options = options_of.upload(operation, options)
   check(state, operation, kb_id, params)
-  local from, err = upload.source(given)
-  if not from then
-    return nil, err
+  local stored, err, response =
+    storing.put_given(state, given, "chatbot-file", options)
+  if not stored then
+    return nil, err, response
   end
-  local clock = storing.clock_of(state, options)
-  local key, refused, refusal =
-    storing.put(state, from, "chatbot-file", options)
-  if not key then
-    return nil, refused, refusal
-  end
-  local item = item_of(operation, key, from.filename, params)
-  local files, failure, response =
-    register(state, kb_id, { item }, options, clock)
-  return files and files[1], failure, response
+  local item = item_of(operation, stored.key, stored.filename, params)
+  local files
+  files, err, response =
+    register(state, kb_id, { item }, options, stored.clock)
+  return files and files[1], err, response
 end
 
 return {

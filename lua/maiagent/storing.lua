@@ -104,21 +104,60 @@ end
 -- @tparam table|nil options checked: timeout (of both requests together),
 --   max_retries, headers, max_speed, on_progress(sent, total), which starts
 --   from 0 again where the bytes have to be sent again
+-- @tparam table|nil clock of a flow that this is a part of
 -- @treturn string|nil the storage key, to be registered unchanged
 -- @treturn table|nil error
 -- @treturn table|nil response of the last request
-local function put(state, from, model_name, options)
+local function put(state, from, model_name, options, clock)
   options = options or {}
   local problem = name_problem(from)
   if problem then
     return nil, problem
   end
-  local clock = clock_of(state, options)
+  clock = clock or clock_of(state, options)
   local key, err, response = attempt(state, from, model_name, options, clock)
   if not key and upload.expired(err) and not from.feed then
     key, err, response = attempt(state, from, model_name, options, clock)
   end
   return key or nil, err, response
+end
+
+--- Checks the params of an upload; raises what is wrong with them.
+-- @tparam string operation for messages
+-- @tparam table|nil params
+-- @tparam table known a table whose keys are the names
+local function check_params(operation, params, known)
+  if params ~= nil and type(params) ~= "table" then
+    errors.misuse(operation .. ": params must be a table, got "
+      .. type(params))
+  end
+  for name in pairs(params or {}) do
+    if not known[name] then
+      errors.misuse(operation .. ": unknown params." .. tostring(name)
+        .. errors.did_you_mean(name, known))
+    end
+  end
+end
+
+--- Stores what a caller gave, as the first part of a flow.
+-- @tparam table state
+-- @tparam string|table given as `upload.source` takes it
+-- @tparam string model_name as for `put`
+-- @tparam table options checked, as for `put`
+-- @treturn table|nil { key, filename, clock (of the whole flow) }
+-- @treturn table|nil error
+-- @treturn table|nil response of the last request
+local function put_given(state, given, model_name, options)
+  local from, err = upload.source(given)
+  if not from then
+    return nil, err
+  end
+  local clock = clock_of(state, options)
+  local key, refused, response = put(state, from, model_name, options, clock)
+  if not key then
+    return nil, refused, response
+  end
+  return { key = key, filename = from.filename, clock = clock }, nil, response
 end
 
 --- Stores a file for whoever needs only the storage key (operation
@@ -140,16 +179,15 @@ local function put_source(state, given, model_name, options)
       .. "'attachment' or 'batch-qa', got " .. tostring(model_name))
   end
   options = options_of.upload("uploads.put", options)
-  local from, err = upload.source(given)
-  if not from then
-    return nil, err
-  end
-  return put(state, from, model_name, options)
+  local stored, err, response = put_given(state, given, model_name, options)
+  return stored and stored.key, err, response
 end
 
 return {
+  check_params = check_params,
   clock_of = clock_of,
   put = put,
+  put_given = put_given,
   put_source = put_source,
   quiet = quiet,
   run = run,
