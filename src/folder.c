@@ -35,20 +35,27 @@ static int succeed(lua_State *L) {
 ** Listing: an open folder belongs to a userdata, since every push may raise
 */
 
-static int folder_close(lua_State *L) {
-  DIR **folder = luaL_checkudata(L, 1, FOLDER_CLASS);
-  if (*folder)
-    closedir(*folder);
-  *folder = NULL;
+struct listing {
+  DIR *folder; /* NULL unless it is open */
+};
+
+static void release(struct listing *listing) {
+  if (listing->folder)
+    closedir(listing->folder);
+  listing->folder = NULL;
+}
+
+static int listing_collect(lua_State *L) {
+  release(luaL_checkudata(L, 1, FOLDER_CLASS));
   return 0;
 }
 
-static DIR **new_folder(lua_State *L) {
-  DIR **folder = lua_newuserdata(L, sizeof *folder);
-  *folder = NULL;
+static struct listing *new_listing(lua_State *L) {
+  struct listing *listing = lua_newuserdata(L, sizeof *listing);
+  listing->folder = NULL;
   luaL_getmetatable(L, FOLDER_CLASS);
   lua_setmetatable(L, -2);
-  return folder;
+  return listing;
 }
 
 static bool is_itself_or_parent(const char *name) {
@@ -73,20 +80,19 @@ static int add_names(lua_State *L, DIR *folder) {
 /* list(path) -> array of names in the system's order | nil, message */
 int folder_list(lua_State *L) {
   const char *path = check_path(L);
-  DIR **folder = new_folder(L);
+  struct listing *listing = new_listing(L);
   lua_newtable(L);
-  *folder = opendir(path);
-  if (!*folder)
+  listing->folder = opendir(path);
+  if (!listing->folder)
     return refuse(L, path, errno);
-  int error = add_names(L, *folder);
-  closedir(*folder);
-  *folder = NULL;
+  int error = add_names(L, listing->folder);
+  release(listing);
   return error == 0 ? 1 : refuse(L, path, error);
 }
 
 void folder_register(lua_State *L) {
   luaL_newmetatable(L, FOLDER_CLASS);
-  lua_pushcfunction(L, folder_close);
+  lua_pushcfunction(L, listing_collect);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
 }

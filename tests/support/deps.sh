@@ -28,7 +28,8 @@ packages_of() {
       ;;
     demo) packages_of build && echo "lua-socket lua-dkjson" ;;
     test) packages_of demo && echo "lua-busted lua-sec lua-zlib lua-cjson openssl locales gdb" ;;
-    lint) echo "lua5.4 lua-check clang clang-format cppcheck shellcheck" ;;
+    lint) echo "lua5.4 lua-check clang clang-format clang-tidy" \
+      "cppcheck shellcheck" ;;
     judge) # often there from elsewhere than Debian
       command -v node >/dev/null || echo "nodejs"
       command -v npm >/dev/null || echo "npm"

@@ -41,19 +41,28 @@ exports() { # compiler, Lua version
 
 static_analysis() {
   cppcheck --quiet --std=c99 --error-exitcode=1 --inline-suppr \
-    --enable=warning,performance,portability --suppress=missingInclude \
+    --enable=warning,style,performance,portability \
+    --suppress=missingInclude \
     -D_GNU_SOURCE -DLUA_VERSION_NUM=504 -Isrc src
+}
+
+c_flags() {
+  echo "-std=c99 -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64" \
+    "$(pkg-config --cflags lua5.4 libcjson libcurl)"
 }
 
 # gcc's own, which follows a path through the whole of a file.
 path_analysis() {
-  local file
-  for file in src/*.c; do
-    # shellcheck disable=SC2046 # options
-    gcc -std=c99 -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -Werror \
-      -fanalyzer $(pkg-config --cflags lua5.4 libcjson libcurl) \
-      -c -o /dev/null "$file" || return 1
-  done
+  # shellcheck disable=SC2046 # options
+  printf '%s\n' src/*.c | xargs -P 2 -I {} gcc $(c_flags) -O2 -Werror \
+    -fanalyzer -c -o /dev/null {}
+}
+
+# The checks and their reasons are in .clang-tidy.
+clang_tidy() {
+  # shellcheck disable=SC2046 # options
+  printf '%s\n' src/*.c | xargs -P 2 -I {} clang-tidy --quiet {} -- \
+    $(c_flags)
 }
 
 # No machine's path and no package registry's host may get into the project.
