@@ -106,12 +106,27 @@ describe("misuse", function()
     { "a path with a line break", function(client)
       return line(), client:request("GET", "chatbots/\r\nX: y")
     end, "client:request" },
+    { "a request's query value that is none", function(client)
+      return line(), client:request("GET", "chatbots/", { page = print })
+    end, "client:request: query.page" },
+    { "a request's body that JSON cannot hold", function(client)
+      return line(), client:request("POST", "chatbots/", { name = print })
+    end, "params.name: JSON has no function" },
     { "a client's method with a dot", function(client)
       return line(), client.request("GET", "chatbots/")
     end, "client.request: called with a dot; write client:request(…)" },
     { "a task that is no function", function(client)
       return line(), client:go("list")
     end, "client:go: a function expected, got string" },
+    { "a gather of one function", function(client)
+      return line(), client:gather(print)
+    end, "client:gather: a list of functions expected, got function" },
+    { "a map over nothing", function(client)
+      return line(), client:map(nil, print)
+    end, "client:map: a list and a function expected, got nil and function" },
+    { "a map without a function", function(client)
+      return line(), client:map({ 1 })
+    end, "client:map: a list and a function expected, got table and nil" },
     { "a gather of something else", function(client)
       return line(), client:gather({ print, 5 })
     end, "client:gather: functions[2] is a number" },
@@ -487,6 +502,13 @@ describe("maiagent.assert", function()
 end)
 
 describe("printing", function()
+  it("a client can be looked through like any table", function()
+    local client = maiagent.new({ api_key = "k" })
+    assert.is_nil(client[1])
+    assert.is_nil(client[true])
+    client:close()
+  end)
+
   it("a client shows where it goes, and no key", function()
     local client = maiagent.new({ api_key = "prefix.SECRET" })
     assert.equal("maiagent.client (https://api.maiagent.ai/api/)",

@@ -480,6 +480,16 @@ describe("Excel", function()
     end)
   end)
 
+  it("is not imported from a file that is not there", function()
+    local server = service.start()
+    local client = service.client(server)
+    local result, err = client.knowledge_bases:import_labels_excel(
+      knowledge_base(client), "/no/such/labels.xlsx")
+    assert.is_nil(result)
+    assert.equal("file", err.kind)
+    assert.truthy(err.message:find("/no/such/labels.xlsx", 1, true))
+  end)
+
   it("tells which rows of an import failed, and gives the result", function()
     local server = service.start()
     local client = service.client(server)

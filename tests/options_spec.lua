@@ -1,3 +1,4 @@
+local child = require("tests.support.child")
 local maiagent = require("maiagent")
 local options = require("maiagent.options")
 
@@ -56,6 +57,8 @@ describe("maiagent.new", function()
     { "an unknown limit", with_key({ limits = { repli = 1 } }),
       "limits has no 'repli' %(did you mean 'reply'%?%)" },
     { "a limit of 0", with_key({ limits = { reply = 0 } }), "limits%.reply" },
+    { "limits that are no table", with_key({ limits = 5 }),
+      "limits must be a table, got number" },
     { "a wait that is no function", with_key({ wait = 5 }), "wait" },
     { "options that are no table", "key", "options must be a table" },
   }
@@ -68,6 +71,21 @@ describe("maiagent.new", function()
       assert.truthy(message:find(HERE), message)
     end)
   end
+
+  -- Read when the library is loaded, so by a process of its own.
+  it("refuses a wrong key of the environment, without repeating it", function()
+    local folder = child.folder()
+    local script = folder .. "/new.lua"
+    local file = assert(io.open(script, "w"))
+    file:write("print(pcall(require('maiagent').new))\n")
+    file:close()
+    local _, output = child.run(child.root,
+      child.command({ MAIAGENT_API_KEY = "SECRET x" }, script))
+    child.remove(folder)
+    assert.truthy(output:find("maiagent.new: api_key contains a space", 1,
+      true), output)
+    assert.is_nil(output:find("SECRET"))
+  end)
 
   it("never repeats the key in a message", function()
     for _, key in ipairs({ "SECRET\n", "SECRET x", "Api-Key SECRET" }) do
@@ -226,6 +244,12 @@ describe("client:with", function()
     assert.has_error(function()
       client:with({ max_connections = 3 })
     end)
+  end)
+
+  it("refuses an empty key", function()
+    local ok, message = pcall(client.with, client, { api_key = "" })
+    assert.is_false(ok)
+    assert.truthy(message:find("client:with: api_key is empty", 1, true))
   end)
 
   it("refuses misspelt options", function()

@@ -54,6 +54,7 @@ local FAILURES = {
     "decode", 200, "empty" },
   { "a body over the limit", { kind = "large", bytes = 200000 },
     "decode", nil, "limits%.reply", { limits = { reply = 100000 } } },
+  { "no content where a page is promised", { kind = "empty", status = 204 } },
   { "a body within the limit is no list", { kind = "large", bytes = 99999 },
     nil, nil, nil, { limits = { reply = 100000 } } },
   { "headers over the limit", { kind = "headers", count = 40, bytes = 10000 },

@@ -118,6 +118,13 @@ describe("an upload", function()
     { "presign: another shape", { { kind = "status", status = 200,
       json = { fields = {} }, path = PRESIGN } }, "decode",
       "without url or fields.key", nil, 0 },
+    { "presign: plain http", { { kind = "status", status = 200,
+      json = { url = "http://example.com/", fields = { key = "k" } },
+      path = PRESIGN } }, "http", "storage: plain http:// to example.com",
+      nil, 0 },
+    { "presign: no URL", { { kind = "status", status = 200,
+      json = { url = "storage", fields = { key = "k" } }, path = PRESIGN } },
+      "decode", "storage: the URL does not begin with", nil, 0 },
     { "store: expired twice", { refusal(403, "AccessDenied",
       POLICY .. "expired.", 2) }, "permission", "Policy expired",
       "AccessDenied", 2 },
@@ -235,6 +242,33 @@ describe("an upload", function()
     assert.equal("not done within 0.2 s (timeout.total)", err.message)
     assert.equal(0, count(server, STORE))
   end)
+
+  -- After whose answer the time is over; POSTs to presign, store and register.
+  local late = {
+    { "uploads.presign", 1, 0, 0 },
+    { "storage", 1, 1, 0 },
+  }
+
+  for _, row in ipairs(late) do
+    it("has no time left after " .. row[1] .. " and a slow callback",
+      function()
+        local server = service.start()
+        local kb = knowledge_base(service.client(server))
+        local client = service.client(server, { on_event = function(event)
+          if event.type == "response" and event.operation == row[1] then
+            socket.sleep(0.6)
+          end
+        end })
+        local file, err = client.knowledge_bases.files:upload(kb,
+          { content = "x", filename = "x.txt" }, nil, { timeout = 0.5 })
+        assert.is_nil(file)
+        assert.equal("timeout", err.kind)
+        assert.equal("not done within 0.5 s (timeout.total)", err.message)
+        assert.equal(row[2], count(server, PRESIGN))
+        assert.equal(row[3], count(server, STORE))
+        assert.equal(row[4], count(server, REGISTER))
+      end)
+  end
 
   it("reports the bytes of a repeat from the beginning", function()
     local server = service.start()
