@@ -55,6 +55,7 @@ build = {
         "src/http.c",
         "src/buffer.c",
         "src/transfer.c",
+        "src/callbacks.c",
         "src/measure.c",
         "src/head.c",
         "src/form.c",

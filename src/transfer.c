@@ -4,146 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callbacks.h"
 #include "easy.h"
 #include "head.h"
-
-/* A Content-Length is the server's word: beyond this the buffer grows with
-** what really comes. */
-#define PRESIZE_LIMIT ((curl_off_t)16 * 1024 * 1024)
 
 /* Seconds. What is longer, infinity too, would not fit into libcurl's numbers
 ** and end at once. */
 #define LONGEST_CONNECT 1e6
 
-#define PARTIAL_CONTENT 206
 #define REFUSED 400 /* and above: libcurl sends no more of the body */
 
 #define OUT_OF_MEMORY "not enough memory"
 
 static bool is_success(int status) { return status >= 200 && status < 300; }
-
-/*
-** libcurl's callbacks. A count that is not the one given ends the exchange
-** with an error, which `failure` explains.
-*/
-
-static bool stored(struct transfer *t, enum buffer_result result,
-                   const char *what, size_t limit, const char *name) {
-  if (result == BUFFER_NO_MEMORY)
-    failure_set(&t->failure, FAILURE_MEMORY, OUT_OF_MEMORY);
-  if (result == BUFFER_FULL)
-    failure_set(&t->failure, FAILURE_DECODE,
-                "the %s larger than the limit of %zu bytes (limits.%s)", what,
-                limit, name);
-  return result == BUFFER_OK;
-}
-
-static bool store_reply(struct transfer *t, const char *bytes, size_t length) {
-  return stored(t, buffer_add(&t->reply, bytes, length), "reply is",
-                t->reply.limit, "reply");
-}
-
-static bool store_line(struct transfer *t, const char *line, size_t length) {
-  return stored(t, head_add(&t->head, line, length), "headers of the reply are",
-                t->head.limit, "header");
-}
-
-/* Only a hint, so a failure does not matter: the body itself will tell. */
-static void presize(struct transfer *t) {
-  curl_off_t length = -1;
-  curl_easy_getinfo(t->member.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
-                    &length);
-  if (length > 0 && length <= PRESIZE_LIMIT && !t->stream &&
-      strcmp(t->request->method, "HEAD") != 0)
-    (void)buffer_reserve(&t->reply, (size_t)length);
-}
-
-/* A part of the file is taken only where it is all that is missing. */
-static bool open_sink(struct transfer *t) {
-  curl_off_t resume = t->sink.resume, rest = head_rest(&t->head, resume);
-  if (t->status != PARTIAL_CONTENT)
-    return sink_open(&t->sink, 0, SINK_ANY_LENGTH, &t->failure);
-  if (resume > 0 && rest > 0)
-    return sink_open(&t->sink, resume, rest, &t->failure);
-  failure_set(&t->failure, FAILURE_DECODE,
-              "%s answered with another part than the one asked for", t->host);
-  return false;
-}
-
-static bool finish_head(struct transfer *t) {
-  t->head_done = true;
-  if (t->stream || t->form.feed.starved)
-    loop_news(&t->member);
-  if (t->sink.path && is_success(t->status))
-    return open_sink(t);
-  presize(t);
-  return true;
-}
-
-static void begin_head(struct transfer *t, const char *line, size_t length) {
-  const char *space = memchr(line, ' ', length);
-  buffer_clear(&t->head);
-  t->head_done = false;
-  t->status = space ? atoi(space + 1) : 0;
-}
-
-/* libcurl's lines end as they came; they are no C strings. */
-static size_t on_header(char *line, size_t size, size_t count, void *data) {
-  struct transfer *t = data;
-  size_t given = size * count, length = given;
-  bool ok = true;
-  t->last_byte = loop_now();
-  while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-    length--;
-  if (t->head_done)
-    return given; /* a trailer, whatever it is called */
-  if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
-    begin_head(t, line, length);
-  else if (length > 0)
-    ok = store_line(t, line, length);
-  else if (t->status >= 200)
-    ok = finish_head(t);
-  return ok ? given : 0;
-}
-
-static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
-  struct transfer *t = data;
-  size_t length = size * count;
-  t->last_byte = loop_now();
-  if (t->sink.open)
-    return sink_write(&t->sink, bytes, length, &t->failure) ? length : 0;
-  if (t->stream && t->reply.length >= STREAM_AHEAD) {
-    t->paused = true;
-    return CURL_WRITEFUNC_PAUSE;
-  }
-  if (!store_reply(t, bytes, length))
-    return 0;
-  if (t->stream)
-    loop_news(&t->member);
-  return length;
-}
-
-#if EASY_HAS_PREREQ
-/* Called when the request is about to go out. When that happens again, the
-** server hung up on a connection that libcurl had kept: it may have seen the
-** request or not. */
-static int on_request(void *data, char *to, char *from, int to_port,
-                      int from_port) {
-  struct transfer *t = data;
-  (void)to, (void)from, (void)to_port, (void)from_port;
-  t->last_byte = loop_now();
-  if (t->sent && !t->idempotent) {
-    failure_set(&t->failure, FAILURE_CONNECTION,
-                "%s closed the connection before it answered; not sent again "
-                "because it may have been processed",
-                t->host);
-    return CURL_PREREQFUNC_ABORT;
-  }
-  t->resent = t->sent;
-  t->sent = true;
-  return CURL_PREREQFUNC_OK;
-}
-#endif
 
 /*
 ** The end
@@ -295,23 +168,6 @@ static bool set_trust(struct transfer *t, struct loop *loop,
   return true;
 }
 
-static void set_callbacks(struct transfer *t) {
-  CURL *easy = t->member.easy;
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->text);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
-#if EASY_HAS_PREREQ
-  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
-  curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
-#else
-  /* nothing tells when libcurl sends again: a DELETE would get a 404 */
-  bool harmless = t->idempotent && strcmp(t->request->method, "DELETE") != 0;
-  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, harmless ? 0L : 1L);
-#endif
-}
-
 static bool set_options(struct transfer *t,
                         const struct transfer_settings *settings) {
   CURL *easy = t->member.easy;
@@ -346,7 +202,7 @@ static bool prepare(struct transfer *t, struct loop *loop,
   t->member.easy = loop_easy(loop);
   if (!t->member.easy || !keep_settings(t, settings))
     return false;
-  set_callbacks(t);
+  callbacks_set(t);
   return set_headers(t) && set_body(t) && set_options(t, settings) &&
          set_trust(t, loop, settings);
 }

@@ -1,6 +1,6 @@
 /*
-** One exchange: a request sent and its reply received on an easy handle. All
-** of libcurl's callbacks are here, and none of them knows Lua.
+** One exchange: a request sent and its reply received on an easy handle. No
+** Lua.
 */
 #ifndef MAIAGENT_TRANSFER_H
 #define MAIAGENT_TRANSFER_H
@@ -29,7 +29,7 @@ struct transfer_settings {
   bool compressed;     /* compressed replies are asked for */
   bool idempotent;     /* may be sent again without asking */
   bool elsewhere;      /* to a host that the program's settings do not name */
-  const char *path;    /* where the body of a 2xx reply goes, or NULL */
+  const char *path;    /* where the body of a 200 or 206 goes, or NULL */
   curl_off_t resume;   /* bytes of it that are there already */
   const char *ca_file; /* the only certificates to trust, or NULL */
   const char *proxy;   /* NULL: as the environment says, "": none */

@@ -297,6 +297,28 @@ describe("a download that broke off is gone on with", function()
     assert.is_true(CONTENT == read(path_of("a")))
   end)
 
+  it("after an answer that comes with no file", function()
+    local not_yet = raw_server.reply("soon", 202)
+    local file, count = file_of(CONTENT, STRONG, { cut = 100000 }), 0
+    local server = origin(function(connection, request)
+      count = count + 1
+      if count == 2 then
+        return connection:send(not_yet)
+      end
+      file.cut = count == 1 and file.cut or nil
+      serve(connection, request, file)
+    end)
+    local client = client_of(server)
+    for _, kind in ipairs({ "connection", "http" }) do
+      local _, err = client:download(server.url, path_of("a"), ONCE)
+      assert.equal(kind, err.kind)
+      assert.equal("a.part a.part.etag", listing())
+    end
+    assert(client:download(server.url, path_of("a"), ONCE))
+    assert.equal("bytes=100000-", header_of(server.requests[3], "Range"))
+    assert.is_true(CONTENT == read(path_of("a")))
+  end)
+
   it("after a redirect, to where it leads", function()
     local store = storage({ file_of(CONTENT, STRONG, { cut = 100 }),
       file_of(CONTENT, STRONG) })
@@ -574,6 +596,12 @@ local ANSWERS = {
   { "JSON", 404, "application/json", '{"detail": "Not found."}', "not_found",
     "Not found." },
   { "nothing", 410, "text/plain", "", "http", "an empty answer" },
+  { "not there yet", 202, "text/plain", "soon", "http",
+    "answered 202, with which no file comes" },
+  { "none there", 204, "text/plain", "", "http",
+    "answered 204, with which no file comes" },
+  { "somebody's copy", 203, "text/plain", "copy", "http",
+    "answered 203, with which no file comes" },
 }
 
 describe("another host's refusal", function()

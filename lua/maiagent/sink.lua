@@ -108,7 +108,7 @@ function Sink:progress(exchange, received, total)
   if self.is_quiet and self.is_quiet(exchange) then
     return nil
   end
-  if status and status >= 200 and status < 300 and status ~= 206 then
+  if status == 200 then
     return received, total
   elseif not held then
     return 0, 0

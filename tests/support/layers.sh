@@ -26,15 +26,15 @@ must_not_include() { # header's ending, file...
   done
 }
 
-must_not_include /lua.h json_text buffer url transfer measure head form feed \
-  sink easy failure loop digest
+must_not_include /lua.h json_text buffer url transfer callbacks measure head \
+  form feed sink easy failure loop digest
 must_not_include /curl.h json_text json_decode json_encode
 must_not_include /curl.h core buffer url json operations query request disk \
   folder hasher digest lock
 must_not_include /cJSON.h json_text
-must_not_include /cJSON.h buffer url query http transfer measure head form \
-  feed sink easy failure exchange client loop disk folder hasher digest \
-  lock
+must_not_include /cJSON.h buffer url query http transfer callbacks measure \
+  head form feed sink easy failure exchange client loop disk folder hasher \
+  digest lock
 
 # All waiting is done in Lua frames, so nothing in C may run a user's code:
 # no call, no yield, no API function that may run a metamethod.
