@@ -64,6 +64,20 @@ static bool try_bundle(struct transfer *t) {
   return true;
 }
 
+/* Where the answer comes first and the server hangs up, libcurl sends no more
+** and is content. It may have stored the beginning as if it were all. */
+static bool is_early(const struct transfer *t) {
+  return t->form.mime && is_success(t->status) &&
+         t->progress.sent < t->progress.send_total;
+}
+
+static void refuse_early(struct transfer *t) {
+  failure_set(&t->failure, FAILURE_CONNECTION,
+              "%s answered (%d) and hung up after %" CURL_FORMAT_CURL_OFF_T
+              " of the %" CURL_FORMAT_CURL_OFF_T " bytes that were to be sent",
+              t->host, t->status, t->progress.sent, t->progress.send_total);
+}
+
 /* Releases what is only needed under way. */
 static void finish(struct transfer *t) {
   if (t->started && !t->finished)
@@ -87,6 +101,8 @@ static void settle(struct transfer *t, CURLcode code) {
     failure_set(&t->failure, FAILURE_CONNECTION,
                 "%s closed the connection before the end of its headers",
                 t->host);
+  else if (is_early(t))
+    refuse_early(t);
   else
     copy_redirect(t);
 }

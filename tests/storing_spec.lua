@@ -1,6 +1,7 @@
 -- An upload with something going wrong at each of its steps: afterwards one
 -- file is in the knowledge base, or a clear error was given and none is.
 
+local raw_server = require("tests.support.raw_server")
 local service = require("tests.support.service")
 local socket = require("socket")
 
@@ -110,6 +111,57 @@ describe("an upload", function()
       assert.equal(row[5], count(server, REGISTER))
     end)
   end
+
+  local CONTENT = ("x"):rep(4 * 2 ^ 20) -- more than the line holds
+  local PRESIGNED = '{"url": "%s/store", "fields": {"key": "media/x.txt"}}'
+  local DONE = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+
+  -- A service whose storage says `times` times that it is done as soon as it
+  -- has seen the head of a POST.
+  local function hasty(times)
+    local server, left, posts = nil, times, 0
+    server = raw_server.start(function(connection, request)
+      local presigns = request.path:find(PRESIGN)
+      connection:send(presigns and raw_server.reply(PRESIGNED:format(
+        server.url)) or DONE)
+    end)
+    local function step()
+      server:step()
+      for _, connection in ipairs(server.connections) do
+        if not connection.seen and connection.input:find("^POST /store") then
+          connection.seen, posts, left = true, posts + 1, left - 1
+          connection:send(left >= 0 and DONE or "")
+        end
+      end
+      socket.sleep(0.0005)
+    end
+    finally(function() server:stop() end)
+    local client = service.client({ api_key = "key", wait = step,
+      base_url = server.url .. "/api/" })
+    return client, function() return posts end
+  end
+
+  it("is not done because storage said so before it had the bytes", function()
+    local client, posts = hasty(1)
+    assert.equal("media/x.txt", client.uploads:put({ content = CONTENT,
+      filename = "x.txt" }, "attachment"))
+    assert.equal(2, posts())
+  end)
+
+  it("fails where a reader's bytes were not waited for", function()
+    local client, posts = hasty(1)
+    local place = 0
+    local key, err = client.uploads:put({ size = #CONTENT, filename = "x.txt",
+      reader = function()
+        place = place + 2 ^ 16
+        return place <= #CONTENT and CONTENT:sub(1, 2 ^ 16) or nil
+      end }, "attachment")
+    assert.is_nil(key)
+    assert.equal("connection", err.kind)
+    assert.matches("answered %(204%) and hung up after %d+ of the %d+ bytes",
+      err.message)
+    assert.equal(1, posts())
+  end)
 
   -- what goes wrong, faults, kind, a part of the message, code, store POSTs
   local failed = {
