@@ -192,6 +192,18 @@ describe("misuse", function()
   end
 end)
 
+describe("misuse without a line of Lua above it", function()
+  after_each(service.check)
+
+  it("is told without a place", function()
+    local client = service.client(service.start())
+    local ok, message =
+      coroutine.resume(coroutine.create(client.chatbots.get), client.chatbots)
+    assert.is_false(ok)
+    assert.equal("chatbots.get: id expected, got nil", message)
+  end)
+end)
+
 describe("values", function()
   after_each(service.check)
 

@@ -166,6 +166,23 @@ describe("client:download", function()
       header_of(server.requests[1], "Authorization"))
   end)
 
+  -- name, URL, what the error says
+  for _, row in ipairs({
+    { "that is too long", "http://127.0.0.1:9/" .. ("x"):rep(17000),
+      "download: the URL would be" },
+    { "with a line break", "/media/\r\nx", "download: " },
+  }) do
+    it("asks nobody for a URL " .. row[1], function()
+      local saved, err =
+        client_of(storage({})):download(row[2], path_of("a"))
+      assert.is_nil(saved)
+      assert.equal("http", err.kind)
+      assert.equal(row[3], err.message:sub(1, #row[3]))
+      assert.equal(0, #servers[1].requests)
+      assert.equal("", listing())
+    end)
+  end
+
   it("stores an empty file", function()
     local server = storage({ file_of("", STRONG) })
     assert(client_of(server):download(server.url, path_of("a")))
@@ -858,6 +875,20 @@ describe("a download into a place that is not good", function()
     assert.equal("a.part", listing())
   end)
 
+  it("says so where PATH has become a folder", function()
+    local server = storage({ file_of(CONTENT, STRONG) })
+    local made = false
+    local saved, err = client_of(server):download(server.url, path_of("a"), {
+      on_progress = function()
+        made = made or child.output_of("mkdir " .. child.quoted(path_of("a")))
+      end,
+    })
+    assert.is_nil(saved)
+    assert.equal("file", err.kind)
+    assert.matches("cannot move the download to its name: .", err.message)
+    assert.equal("a", listing())
+  end)
+
   it("says so where the folder cannot be written", function()
     local server = storage({ file_of(CONTENT, STRONG) })
     local _, err = client_of(server):download(server.url, "/proc/none")
@@ -1017,6 +1048,29 @@ describe("knowledge_bases.files:download", function()
     assert.equal("timeout", err.kind)
   end)
 
+  -- After whose answer the time is over, and how many requests that makes.
+  for _, row in ipairs({
+    { "the answer with the URL", 200, 1 }, { "a URL that was over", 403, 2 },
+  }) do
+    it("has no time left after " .. row[1] .. " and a slow callback",
+      function()
+        local server, _, kb, id = uploaded()
+        server:fault({ kind = "status", status = 403, path = "^/media/",
+          method = "GET" })
+        local before = #server:log()
+        local slow = service.client(server, { on_event = function(event)
+          if event.status == row[2] then
+            socket.sleep(0.6)
+          end
+        end })
+        local _, err = slow.knowledge_bases.files:download(kb, id,
+          path_of("a"), { timeout = 0.5 })
+        assert.equal("timeout", err.kind)
+        assert.equal("not done within 0.5 s (timeout.total)", err.message)
+        assert.equal(before + row[3], #server:log())
+      end)
+  end
+
   it("goes on after kill -9", function()
     local server = testing.spawn()
     local client = service.client(server)
@@ -1115,6 +1169,29 @@ describe("knowledge_bases.files.translations:download", function()
       assert.equal("", listing())
     end)
   end
+
+  it("says so where there is no such translation", function()
+    local _, translations, kb, file = translated({ processing_time = 0 })
+    local saved, err = translations:download(kb, file,
+      "00000000-0000-0000-0000-000000000000", path_of("a"))
+    assert.is_nil(saved)
+    assert.equal("not_found", err.kind)
+    assert.equal("", listing())
+  end)
+
+  it("has no time left to ask for another URL", function()
+    local server, _, kb, file, id = translated({ processing_time = 0 })
+    server:fault({ kind = "status", status = 403, path = "^/media/" })
+    local slow = service.client(server, { on_event = function(event)
+      if event.status == 403 then
+        socket.sleep(0.6)
+      end
+    end })
+    local saved, err = slow.knowledge_bases.files.translations:download(kb,
+      file, id, path_of("a"), { timeout = 0.5 })
+    assert.is_nil(saved)
+    assert.equal("not done within 0.5 s (timeout.total)", err.message)
+  end)
 
   it("gets the bilingual file", function()
     local server, translations, kb, file, id =

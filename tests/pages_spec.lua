@@ -249,6 +249,24 @@ describe("pages", function()
     assert.is_nil(items:next())
   end)
 
+  it("raises the service's error out of a loop over pages, too", function()
+    local failure = { kind = "server" }
+    local count = 0
+    local ok, err = pcall(function()
+      for _ in pages.pages(service(function(query)
+        if query.page then
+          return nil, failure
+        end
+        return { next = BASE .. "?page=2", results = { 1, 2 } }
+      end)) do
+        count = count + 1
+      end
+    end)
+    assert.is_false(ok)
+    assert.equal(failure, err)
+    assert.equal(1, count)
+  end)
+
   it("drops wrong guesses where next skips a page", function()
     local skipping = {
       [1] = { count = 30, next = BASE .. "?page=2", results = counted(10) },

@@ -66,6 +66,8 @@ describe("plan.compare decides for a file here that the service", function()
     { "has with other bytes", { "1 G" }, nil, { "replace a -1" } },
     { "has several times", { "2 H", "1 H", "3 H" }, nil,
       { "keep a 1", "delete a 2", "delete a 3" } },
+    { "has twice, of one moment", { "1b H", "1a H" }, nil,
+      { "keep a 1a", "delete a 1b" } },
     { "has several times, unprocessed", { "1 H initial", "2 H" }, nil,
       { "keep a 1", "delete a 2 after 1" } },
     { "has twice, once failed", { "1 H failed", "2 H" }, nil,

@@ -99,6 +99,17 @@ describe("knowledge_bases.files:wait", function()
     assert.is_true(socket.gettime() - started < 1)
   end)
 
+  it("ends with its time although the last look hangs", function()
+    local server = service.start()
+    server:fault({ kind = "hang", times = 9 })
+    local done, err = service.client(server).knowledge_bases.files:wait("kb",
+      "the-id", { timeout = 0.2, max_retries = 0 })
+    assert.is_nil(done)
+    assert.equal("timeout", err.kind)
+    assert.matches("^file the%-id was not processed within 0.2 s",
+      err.message)
+  end)
+
   -- A burst of 503 longer than the retries of one look ended the wait.
   it("outlasts a service that is out of order for a while", function()
     local server = service.start()

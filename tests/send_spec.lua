@@ -432,6 +432,7 @@ describe("a request", function()
     assert.equal(1, response.attempts)
     assert.equal("application/json", response.headers["CONTENT-type"])
     assert.is_nil(response.headers["X-None"])
+    assert.is_nil(response.body)
     for _, name in ipairs({ "dns", "connect", "tls", "first_byte", "total" }) do
       assert.equal("number", type(response.timings[name]), name)
     end

@@ -150,6 +150,15 @@ describe("knowledge_bases:sync", function()
       after.rawUserDefineMetadata.maiagent_sha256)
   end)
 
+  it("leaves the parser of what it replaces", function()
+    local parser = "00000000-0000-4000-8000-000000000001"
+    write("a.txt", "one")
+    sync({ parser = parser })
+    write("a.txt", "two")
+    assert.same({ "a.txt" }, names_of(sync()).replaced)
+    assert.equal(parser, remote()["a.txt"].parser.id)
+  end)
+
   it("registers the new version before the old one goes", function()
     write("a.txt", "one")
     sync()
@@ -351,6 +360,30 @@ describe("knowledge_bases:sync", function()
     assert_holds({ ["b.txt"] = "b" })
   end)
 
+  -- What the service says to each DELETE, and the reason in the summary.
+  local refusals = {
+    { "is not allowed", 403, "You may not" },
+    { "stays busy", 409, "still being processed" },
+  }
+
+  for _, row in ipairs(refusals) do
+    it("tells what it could not delete because the service " .. row[1],
+      function()
+        write("a.txt", "a")
+        write("b.txt", "b")
+        sync()
+        wait_until_done()
+        os.remove(folder .. "/a.txt")
+        server:fault({ kind = "status", status = row[2], method = "DELETE",
+          json = { detail = "You may not." }, times = 9 })
+        local summary = sync({ delete = true, processing_timeout = 0.6 })
+        assert.same({ failed = { "a.txt" }, kept = { "b.txt" } },
+          names_of(summary))
+        assert.matches(row[3], summary.failed[1].reason)
+        assert_holds({ ["a.txt"] = "a", ["b.txt"] = "b" })
+      end)
+  end
+
   it("does not touch what it did not make", function()
     for name, content in pairs({ same = "12", other = "123" }) do
       assert(client.knowledge_bases.files:upload(kb,
@@ -455,6 +488,71 @@ describe("knowledge_bases:sync", function()
       names_of(summary))
     assert_holds({ ["a.txt"] = "1" })
   end)
+
+  -- What becomes of a file once the list was read, and what the run says.
+  local changes = {
+    { "is removed", "rm b.txt", "No such file" },
+    { "becomes a folder", "rm b.txt && mkdir b.txt", "s a directory" },
+    { "cannot be read any more", "ln -sf /proc/self/mem b.txt", "." },
+    { "is another size than its bytes", "ln -sf /proc/version b.txt", "." },
+  }
+
+  -- A client that runs commands once, at the first answer of an operation.
+  local function disturbed(operation, commands)
+    local left = 1
+    return service.client(server, { on_event = function(event)
+      if event.type == "response" and event.operation == operation then
+        left = left - 1
+        if left == 0 then
+          shell(commands)
+        end
+      end
+    end })
+  end
+
+  for _, row in ipairs(changes) do
+    it("takes for neither new nor gone what " .. row[1], function()
+      write("a.txt", "one")
+      write("b.txt", "one")
+      sync()
+      wait_until_done()
+      for _, had in ipairs({ true, false }) do
+        write("b.txt", "two")
+        local busy = disturbed("knowledge_bases.files.list", row[2])
+        local summary =
+          assert(busy.knowledge_bases:sync(kb, folder, { delete = "all" }))
+        assert.same({ failed = { "b.txt" },
+          kept = { "a.txt", had and "b.txt" or nil } }, names_of(summary))
+        assert.matches(row[3], summary.failed[1].reason)
+        assert_holds({ ["a.txt"] = "one", ["b.txt"] = had and "one" or nil })
+        shell("rm -rf b.txt")
+        sync({ delete = true })
+      end
+    end)
+  end
+
+  -- What becomes of a file while another one is uploaded.
+  local meanwhile = {
+    { "grows", "printf longer >b.txt", "it changes; the next run takes it" },
+    { "goes", "rm b.txt", "No such file" },
+  }
+
+  for _, row in ipairs(meanwhile) do
+    it("keeps the old version of what " .. row[1] .. " before its turn",
+      function()
+        write("a.txt", "one")
+        write("b.txt", "one")
+        sync()
+        write("a.txt", "two")
+        write("b.txt", "two")
+        local summary = assert(disturbed("uploads.presign", row[2])
+          .knowledge_bases:sync(kb, folder, { concurrency = 1 }))
+        assert.same({ replaced = { "a.txt" }, deleted = { "a.txt" },
+          failed = { "b.txt" } }, names_of(summary))
+        assert.matches(row[3], summary.failed[1].reason)
+        assert_holds({ ["a.txt"] = "two", ["b.txt"] = "one" })
+      end)
+  end
 
   it("never registers a file with another one's hash", function()
     write("a.txt", "one")
@@ -577,6 +675,17 @@ describe("knowledge_bases:sync", function()
     assert.equal(30, again.counts.kept + again.counts.uploaded
       + again.counts.registered)
     assert.equal(30, sync().counts.kept)
+  end)
+
+  it("reads the list again where its last page goes meanwhile", function()
+    write("a.txt", "a")
+    sync()
+    server:fault({ kind = "status", status = 200, path = FILES, method = "GET",
+      json = { count = 101, next = "http://x/?page=2", results = {
+        { id = "gone", filename = "gone.txt" } } } })
+    server:fault({ kind = "status", status = 404, path = FILES, method = "GET",
+      json = { detail = "Invalid page." } })
+    assert.same({ kept = { "a.txt", "gone.txt" } }, names_of(sync()))
   end)
 
   it("finds every file although the list grows meanwhile", function()

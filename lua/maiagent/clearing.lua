@@ -9,7 +9,8 @@ local poll = require("maiagent.poll")
 local processing = require("maiagent.processing")
 local wait = require("maiagent.wait")
 
--- A file that is being processed cannot be deleted: seconds until we give up.
+-- A file that is being processed cannot be deleted: seconds until we give up,
+-- at the latest.
 local CONFLICT_TIMEOUT = 60
 local CONFLICT_INTERVAL = 0.5
 
@@ -30,9 +31,10 @@ end
 -- @tparam string kb_id
 -- @tparam string id
 -- @tparam table options of the requests
+-- @tparam number|nil timeout seconds that its processing is waited for
 -- @treturn boolean|nil true
 -- @treturn table|nil error, of kind "conflict" where it is processed too long
-local function delete(state, kb_id, id, options)
+local function delete(state, kb_id, id, options, timeout)
   local clock = {
     now = core.now,
     sleep = function(seconds)
@@ -41,7 +43,10 @@ local function delete(state, kb_id, id, options)
   }
   local deleted, err = poll.until_known(function()
     return attempt(state, kb_id, id, options)
-  end, clock, { timeout = CONFLICT_TIMEOUT, interval = CONFLICT_INTERVAL })
+  end, clock, {
+    timeout = math.min(timeout or math.huge, CONFLICT_TIMEOUT),
+    interval = CONFLICT_INTERVAL,
+  })
   if not deleted and not err then
     err = errors.new({ kind = "conflict", message = "the file is still being "
       .. "processed, so it could not be deleted" })
@@ -55,10 +60,11 @@ end
 -- @tparam table files a list of objects with an id
 -- @tparam table options of the requests
 -- @tparam integer concurrency
+-- @tparam number|nil timeout seconds that their processing is waited for
 -- @treturn table index → error of those that were not deleted
-local function delete_all(state, kb_id, files, options, concurrency)
+local function delete_all(state, kb_id, files, options, concurrency, timeout)
   local _, failures = gather.map(state.hub, files, function(file)
-    return delete(state, kb_id, file.id, options)
+    return delete(state, kb_id, file.id, options, timeout)
   end, concurrency)
   return failures or {}
 end

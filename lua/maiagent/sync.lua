@@ -341,7 +341,7 @@ end
 
 local function delete_all(run, list)
   local failures = clearing.delete_all(run.state, run.kb_id, targets_of(list),
-    run.quiet, run.concurrency)
+    run.quiet, run.concurrency, run.options.processing_timeout)
   for i, action in ipairs(list) do
     local err = failures[i]
     run.summary:add(err and "failed" or "deleted", {
@@ -470,8 +470,9 @@ end
 --   total, bytes_sent, bytes_total } of the uploads; false ends it), parser,
 --   labels, rawUserDefineMetadata (of what is uploaded), cache (the folder
 --   that ".maiagent", with the journal, is made in; the folder itself),
---   processing_timeout (seconds that replaced files wait for the new ones;
---   600), max_speed (bytes/s of all together), timeout (of each file's upload,
+--   processing_timeout (seconds that replaced files wait for the new ones,
+--   600; and what is to be deleted for the end of its own processing, 60 at
+--   most), max_speed (bytes/s of all together), timeout (of each file's upload,
 --   each registration, and each other request), max_retries, headers
 -- @treturn table|nil summary: the lists uploaded, replaced, registered (stored
 --   by an earlier run), deleted, kept, failed, skipped of { name, reason, id };
