@@ -1,5 +1,6 @@
 local core = require("maiagent.core")
 local service = require("tests.support.service")
+local slots = require("maiagent.slots")
 
 local now = core.now
 
@@ -442,6 +443,25 @@ describe("max_in_flight", function()
       return ended
     end)
     assert.equal("stop", raised)
+  end)
+end)
+
+describe("slots", function()
+  it("raise what beginning a request raised, to who asked for it", function()
+    local under_way = 1
+    local queue = slots.new(1, function()
+      return under_way
+    end)
+    local first = slots.enter(queue, error, "no memory")
+    local second = slots.enter(queue, function() end)
+    assert.is_false(first:done())
+    under_way = 0
+    assert.is_true(slots.serve(queue))
+    assert.is_true(first:done())
+    assert.is_true(second:begun())
+    local ok, problem = pcall(first.begun, first)
+    assert.is_false(ok)
+    assert.equal("no memory", problem)
   end)
 end)
 

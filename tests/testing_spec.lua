@@ -5,8 +5,10 @@ local form = require("tests.support.form")
 local http = require("socket.http")
 local json = require("dkjson")
 local ltn12 = require("ltn12")
+local multipart = require("maiagent.testing.multipart")
 local socket = require("socket")
 local testing = require("maiagent.testing")
+local xlsx = require("maiagent.testing.xlsx")
 local has_zlib, zlib = pcall(require, "zlib")
 local has_tls, ssl = pcall(require, "ssl")
 
@@ -274,6 +276,26 @@ describe("the stand-in", function()
         files = { {}, { file = { "This field is required." } } },
       }, value)
     end)
+
+    -- path below the knowledge base, body, the error
+    local shapes = {
+      { "files/", "[]", { nonFieldErrors =
+        { "Invalid data. Expected a dictionary, but got array." } } },
+      { "labels/", "5", { nonFieldErrors =
+        { "Invalid data. Expected a dictionary, but got number." } } },
+      { "files/", '{"files":"x"}', { files =
+        { "Expected a list of items." } } },
+      { "labels/", nil, { name = { "This field is required." } } },
+    }
+
+    for _, row in ipairs(shapes) do
+      it("refuse " .. (row[2] or "no body") .. " for " .. row[1], function()
+        local _, path = knowledge_base()
+        local status, value = call("POST", path .. row[1], row[2])
+        assert.equal(400, status)
+        assert.same(row[3], value)
+      end)
+    end
 
     it("refuse a second label of a name, but not the same again", function()
       local _, path = knowledge_base()
@@ -548,6 +570,31 @@ describe("the stand-in", function()
       assert.equal(1, result.updated_count)
       local _, now = call("GET", url)
       assert.same({ author = "王 & <b>", other = 1 }, now.rawUserDefineMetadata)
+    end)
+
+    local function stored(files)
+      local bodies, list = "", ""
+      for _, file in ipairs(files) do
+        local fields = "\20\0" .. ("\0"):rep(12) .. bytes(#file[2], 4):rep(2)
+          .. bytes(#file[1], 2) .. "\0\0"
+        list = list .. "PK\1\2\20\0" .. fields .. ("\0"):rep(10)
+          .. bytes(#bodies, 4) .. file[1]
+        bodies = bodies .. "PK\3\4" .. fields .. file[1] .. file[2]
+      end
+      return bodies .. list .. "PK\5\6" .. ("\0"):rep(8) .. bytes(#list, 4)
+        .. bytes(#bodies, 4) .. "\0\0"
+    end
+
+    -- As spreadsheet programs write it: texts by number, cells left out.
+    it("reads shared texts, cells by their names, entities", function()
+      assert.same({ { [2] = "shared", [27] = "A&#233;<" } },
+        xlsx.read(stored({
+          { "xl/sharedStrings.xml", "<sst><si><t>no</t></si>"
+            .. "<si><r><t>sha</t></r><r><t>red</t></r></si></sst>" },
+          { "xl/worksheets/sheet1.xml", '<sheetData><row r="1">'
+            .. '<c r="B1" t="s"><v>1</v></c><c r="AA1" t="inlineStr"><is>'
+            .. "<t>&#65;&#233;&lt;</t></is></c></row></sheetData>" },
+        })))
     end)
 
     it("names the rows that it could not use", function()
@@ -852,6 +899,46 @@ describe("the stand-in in this process", function()
     assert.equal(0, local_server:connections())
   end)
 
+  it("takes no body whose length is not told", function()
+    assert.equal("HTTP/1.1 411 Error\r\nContent-Length: 0\r\n\r\n",
+      exchange("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"))
+  end)
+
+  it("waits for a client that reads slowly", function()
+    local_server:fault({ kind = "large", bytes = 2 ^ 24 })
+    local client = assert(socket.connect("127.0.0.1", local_server.port))
+    client:setoption("tcp-nodelay", true)
+    client:send("GET /api/chatbots/ HTTP/1.1\r\n\r\n")
+    client:settimeout(0)
+    for _ = 1, 5 do
+      local_server:step(0.01)
+    end
+    local got, deadline = 0, socket.gettime() + 10
+    while got <= 2 ^ 24 and socket.gettime() < deadline do
+      local_server:step(0)
+      local data, _, partial = client:receive(65536)
+      got = got + #(data or partial)
+    end
+    client:close()
+    assert.is_true(got > 2 ^ 24)
+  end)
+
+  -- An answer that is no answer, and a state that is none.
+  it("tells what is wrong with itself", function()
+    local_server:fault({ kind = "status", status = "broken" })
+    assert.equal("", exchange("GET / HTTP/1.0\r\n\r\n"))
+    local children = local_server.state.children
+    local_server.state.children = nil
+    assert.matches("^HTTP/1.1 500 .*Server error", exchange("GET "
+      .. "/api/chatbots/ HTTP/1.0\r\nAuthorization: " .. KEY .. "\r\n\r\n"))
+    local_server.state.children = children
+    local violations = local_server:violations()
+    assert.equal(2, #violations)
+    for _, violation in ipairs(violations) do
+      assert.matches("error in the stand%-in: .*%.lua:%d+: ", violation)
+    end
+  end)
+
   it("notes a wrong key if it is strict", function()
     exchange("GET /api/chatbots/ HTTP/1.0\r\n\r\n")
     assert.equal(1, #local_server:violations())
@@ -882,6 +969,66 @@ describe("the stand-in in this process", function()
     end, "unknown option procesing_time")
   end)
 
+end)
+
+describe("a part of the stand-in", function()
+  -- A module as it is where another one is not installed.
+  local function without(missing, name)
+    local modules = { [missing] = package.loaded[missing],
+      [name] = package.loaded[name] }
+    local before = package.preload[missing]
+    package.loaded[missing], package.loaded[name] = nil, nil
+    package.preload[missing] = function()
+      error("no " .. missing .. " here", 0)
+    end
+    local ok, module = pcall(require, name)
+    package.preload[missing] = before
+    for loaded, value in pairs(modules) do
+      package.loaded[loaded] = value
+    end
+    return ok, module
+  end
+
+  it("writes the same workbooks without lua-zlib", function()
+    local _, plain = without("zlib", "maiagent.testing.xlsx")
+    local rows = { { "a", "王 & <b>" }, { "", ("x"):rep(3000) } }
+    assert.equal(xlsx.write(rows), plain.write(rows))
+    assert.same(rows, plain.read(plain.write(rows)))
+  end)
+
+  it("says what the gzip fault needs", function()
+    local _, faults = without("zlib", "maiagent.testing.faults")
+    assert.error_matches(function()
+      faults.add({}, { kind = "gzip" })
+    end, "the gzip fault needs lua%-zlib")
+  end)
+
+  it("says what it needs", function()
+    local ok, message = without("dkjson", "maiagent.testing")
+    assert.is_false(ok)
+    assert.matches("needs LuaSocket and dkjson; dkjson is not installed: "
+      .. ".*no dkjson here", message)
+  end)
+
+  -- One part, as it stands on the wire in pieces of so many bytes.
+  for _, size in ipairs({ 1, 2, 7, 1000 }) do
+    it("reads a form that comes " .. size .. " bytes at a time", function()
+      local body, place = form.body({ { "file", "a\r\n--b", "x.txt" } }), 1
+      local kind = form.HEADERS["Content-Type"]
+      local function pieces_of(text)
+        place = 1
+        return function()
+          local piece = text:sub(place, place + size - 1)
+          place = place + size
+          return piece ~= "" and piece or nil
+        end
+      end
+      local parts = multipart.parse(pieces_of(body), kind)
+      assert.equal(1, #parts)
+      assert.equal("a\r\n--b", parts[1].content)
+      assert.is_nil(multipart.parse(pieces_of(body:sub(1, -5)), kind))
+    end)
+  end
 end)
 
 describe("TLS", function()
@@ -988,6 +1135,21 @@ describe("spawn", function()
     listener:close()
     assert.is_nil((socket.connect("127.0.0.1", port)))
     child:stop()
+  end)
+
+  it("is killed where it does not go by itself", function()
+    local child = testing.spawn({})
+    os.execute("kill -STOP " .. child.pid)
+    child:stop()
+    assert.is_false(alive(child.pid))
+  end)
+
+  it("says why the server did not start", function()
+    local taken = testing.start({})
+    assert.error_matches(function()
+      testing.spawn({ port = taken.port })
+    end, "address already in use")
+    taken:stop()
   end)
 
   it("says what to do when it cannot start", function()

@@ -1,3 +1,4 @@
+local child = require("tests.support.child")
 local errors = require("maiagent.errors")
 local upload = require("maiagent.upload")
 
@@ -101,6 +102,7 @@ describe("upload.source", function()
   local unreadable = {
     -- Zero bytes of it were uploaded, without a word.
     { "what has no size", "/proc/self/status", "its size is not known" },
+    { "what cannot be read", "/proc/self/mem", "/proc/self/mem: " },
     { "a device", "/dev/zero", "not a regular file" },
     { "a file that is not there", "/no/such/file", "No such file" },
     { "a folder", "/tmp", "directory" },
@@ -119,6 +121,30 @@ describe("upload.source", function()
       assert.truthy(err.message:find(row[3], 1, true), err.message)
     end)
   end
+end)
+
+describe("a file that cannot be opened", function()
+  it("is told, as where too many are open", function()
+    local folder = child.folder()
+    local script = folder .. "/source.lua"
+    local file = assert(io.open(script, "w"))
+    file:write([[
+      require("maiagent.disk")
+      local upload = require("maiagent.upload")
+      local open = {}
+      repeat
+        local file = io.open("/dev/null")
+        open[#open + 1] = file
+      until not file
+      local from, err = upload.source(arg[0])
+      print(from, err.kind, err.message)
+    ]])
+    file:close()
+    local _, output = child.run(child.root,
+      "ulimit -n 32; " .. child.command({}, script))
+    child.remove(folder)
+    assert.matches("^nil%s+file%s.*source.lua: Too many open files", output)
+  end)
 end)
 
 describe("upload.expired", function()

@@ -187,6 +187,45 @@ describe("client:go", function()
     assert.is_true(waits < 100, waits .. " waits")
   end)
 
+  it("may be moved on by a task of it", function()
+    local server = service.start()
+    local client = service.client(server)
+    local count
+    client:go(function()
+      assert.is_true(client:step())
+      count = assert(client.chatbots:list()).count
+      assert.is_true(client:step())
+    end)
+    drive(client, server, function()
+      return count
+    end)
+    assert.equal(0, count)
+    assert.is_false(client:step())
+  end)
+
+  it("goes on while the items of a page are looked through", function()
+    local server = service.start()
+    local client = service.client(server)
+    local items = {}
+    for i = 1, 64 do
+      items[i] = { id = tostring(i) }
+    end
+    server:fault({ kind = "status", status = 200,
+      json = { count = 64, results = items } })
+    local done, seen = false, 0
+    for _ in client.chatbots:each(nil, { prefetch = 1 }) do
+      seen = seen + 1
+      if seen == 1 then
+        client:go(function()
+          done = client.embedding_models:list() ~= nil
+        end)
+      end
+      server:step(0.002)
+    end
+    assert.equal(64, seen)
+    assert.is_true(done)
+  end)
+
   it("gives a task's own yield one step", function()
     local server = service.start()
     local client = service.client(server)
@@ -702,6 +741,24 @@ describe("the descriptor", function()
     assert.is_true(wakes > 0 and wakes < 30, tostring(wakes))
     local idle = socket.select({ client }, nil, 0)
     assert.is_nil(idle[client])
+  end)
+
+  it("need not be looked at before the time that is told", function()
+    local server = service.start()
+    local client = service.client(server)
+    assert.is_nil(client:timeout())
+    server:fault({ kind = "status", status = 503,
+      headers = { ["Retry-After"] = "5" } })
+    local task = client:go(function()
+      client.chatbots:list()
+    end)
+    drive(client, server, function()
+      local seconds = client:timeout()
+      return #server:log() == 1 and seconds and seconds > 4 and seconds <= 5
+    end)
+    task:cancel()
+    client:step()
+    assert.is_nil(client:timeout())
   end)
 
   -- what only time makes ready: its name, the answer before it

@@ -94,9 +94,6 @@ local function on_bytes(crew, job)
   end
   return function(sent)
     moved(crew, job, sent)
-    if crew.stopping then
-      return false
-    end
     return report_now_and_then(crew)
   end
 end

@@ -51,16 +51,13 @@ local function callback(pending, fn, ...)
   return settle(pending, protect.call(fn, ...))
 end
 
+-- For a call that has on_event.
 local function emit(pending, event)
-  local on_event = pending.call.on_event
-  if not on_event then
-    return
-  end
   event.operation = pending.call.operation
   event.method = pending.request:method()
   event.path = pending.call.path
   event.attempt = pending.attempts
-  callback(pending, on_event, event)
+  callback(pending, pending.call.on_event, event)
 end
 
 local function announce(pending)

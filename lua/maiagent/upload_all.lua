@@ -42,14 +42,6 @@ local function part(list, first, last)
   return result
 end
 
-local function missing(item)
-  return errors.new({
-    kind = "decode",
-    message = item.filename .. ": stored, but the answer to its registration "
-      .. "holds no file",
-  })
-end
-
 --- Registers stored files: one that the service refuses takes no other with
 -- it.
 -- @tparam table context state, kb_id, options
@@ -71,7 +63,7 @@ local function register(context, batch, conclude)
   found = found or in_part or {}
   for i, item in ipairs(batch) do
     local file = found[i]
-    conclude(item.job, file, not file and (err or missing(list[i])) or nil)
+    conclude(item.job, file, not file and err or nil)
   end
 end
 

@@ -5,6 +5,7 @@ local json = require "maiagent.testing.json"
 local socket = require "socket"
 
 local TIMEOUT = 10
+local FAREWELL = 2 -- seconds in which a child has to go
 
 -- A session of its own, so that Ctrl-C in a terminal does not end the server
 -- before the program that wants to clean up on it. The pid is told first.
@@ -62,6 +63,7 @@ function handle_index:stop()
   local control = self.control
   if control then
     self.control = nil
+    control:settimeout(FAREWELL)
     control:shutdown("send")
     if select(2, control:receive("*a")) == "timeout" then
       os.execute("kill -9 " .. self.pid)

@@ -1,0 +1,224 @@
+-- What the phases of nginx decide, with a table in the place of nginx's own;
+-- the real one is in tests/hosts/nginx.lua.
+
+local errors = require("maiagent.errors")
+local service = require("tests.support.service")
+local testing = require("maiagent.testing")
+
+local OPENRESTY = "--add-module=../ngx_lua-0.10.25 --with-ld-opt=..."
+local DEBIAN = "--prefix=/usr/share/nginx --with-compat"
+
+-- 5.1 cannot yield across pcall; nginx has LuaJIT.
+local YIELDS_EVERYWHERE = pcall(coroutine.wrap(function()
+  assert(pcall(coroutine.yield))
+end))
+
+-- Runs fn(ngx) in a phase of a nginx that was built with such options.
+local function in_phase(phase, sleep, fn, configure)
+  local ngx = {
+    sleep = sleep,
+    get_phase = function()
+      return phase
+    end,
+    config = {
+      nginx_configure = function()
+        return configure or DEBIAN
+      end,
+    },
+    thread = {
+      spawn = function(begin, ...)
+        coroutine.wrap(begin)(...)
+      end,
+    },
+  }
+  rawset(_G, "ngx", ngx)
+  local ok, problem = pcall(fn, ngx)
+  rawset(_G, "ngx", nil)
+  assert(ok, problem)
+end
+
+describe("in nginx a call", function()
+  after_each(service.check)
+
+  -- phase, nginx's build
+  for _, row in ipairs({
+    { "content" }, { "timer" }, { "ssl_session_fetch", OPENRESTY },
+    { "ssl_client_hello", OPENRESTY },
+  }) do
+    it("lets others go on while it waits in the phase " .. row[1], function()
+      local server, slept = service.start(), 0
+      local client = service.client({ api_key = server.api_key,
+        base_url = server.base_url })
+      in_phase(row[1], function(seconds)
+        slept = slept + 1
+        server:step(seconds)
+      end, function()
+        assert(client.chatbots:list())
+      end, row[2])
+      assert.is_true(slept > 0)
+    end)
+  end
+
+  for _, phase in ipairs({ "init", "init_worker" }) do
+    it("blocks where nothing else runs yet: " .. phase, function()
+      local server = testing.spawn()
+      local client = service.client(server)
+      in_phase(phase, error, function()
+        assert(client.chatbots:list())
+      end)
+      client:close()
+      server:stop()
+    end)
+  end
+
+  -- phase, what the message says
+  for _, row in ipairs({
+    { "log", "phase 'log'; start a timer with ngx.timer.at" },
+    { "header_filter", "phase 'header_filter'; start a timer" },
+    { "ssl_client_hello",
+      "phase 'ssl_client_hello'; OpenResty's build can wait here" },
+  }) do
+    it("is refused in the phase " .. row[1] .. ", and nothing sent", function()
+      local server = service.start()
+      local client = service.client({ api_key = server.api_key,
+        base_url = server.base_url })
+      in_phase(row[1], error, function()
+        local ok, message = pcall(client.chatbots.list, client.chatbots)
+        assert.is_false(ok)
+        assert.truthy(message:find(row[2], 1, true), message)
+      end)
+      assert.equal(0, #server:log())
+    end)
+  end
+end)
+
+describe("in nginx a task", function()
+  after_each(service.check)
+
+  it("is begun and ended by init_worker's line", function()
+    local server = service.start()
+    local client = service.client(server)
+    in_phase("init_worker", error, function()
+      local page
+      local task = client:go(function(size)
+        page = client.chatbots:list({ pageSize = size })
+      end, 5)
+      assert.is_true(task:done())
+      assert.equal("maiagent.task (done)", tostring(task))
+      assert.equal(0, page.count)
+    end)
+  end)
+
+  it("raises to the host what it raised, as a text", function()
+    local client = service.client(service.start())
+    in_phase("init_worker", error, function()
+      local ok, message = pcall(client.go, client, function()
+        error(errors.new({ kind = "server", message = "mine" }), 0)
+      end)
+      assert.is_false(ok)
+      assert.equal("maiagent: server: mine", message)
+    end)
+  end)
+
+  if YIELDS_EVERYWHERE then
+    it("is cancelled while the host resumes it", function()
+      local server = service.start()
+      server:fault({ kind = "hang" })
+      local client = service.client({ api_key = server.api_key,
+        base_url = server.base_url })
+      local thread, value, err
+      in_phase("content", coroutine.yield, function(ngx)
+        function ngx.thread.spawn(begin, ...)
+          thread = coroutine.create(begin)
+          assert(coroutine.resume(thread, ...))
+        end
+        local task = client:go(function()
+          value, err = client.chatbots:list()
+        end)
+        assert.is_false(task:done())
+        assert.equal("maiagent.task (running)", tostring(task))
+        for _ = 1, 5 do
+          server:step(0.002)
+          assert(coroutine.resume(thread))
+        end
+        assert.equal(1, #server:log())
+        task:cancel()
+        assert.equal("maiagent.task (cancelled)", tostring(task))
+        assert(coroutine.resume(thread))
+        assert.is_true(task:done())
+      end)
+      assert.is_nil(value)
+      assert.equal("cancelled", err.kind)
+    end)
+  end
+end)
+
+describe("in nginx's init_worker, which has no coroutines,", function()
+  after_each(service.check)
+
+  it("functions run one after the other, up to one that raises", function()
+    local server = service.start()
+    local client = service.client(server)
+    in_phase("init_worker", error, function()
+      local order = {}
+      local function note(i, fail)
+        return function()
+          order[#order + 1] = i
+          assert(client.chatbots:list())
+          return fail and error("over", 0) or i
+        end
+      end
+      assert.same({ 1, 2 }, (client:gather({ note(1), note(2) })))
+      local ok, message =
+        pcall(client.gather, client, { note(3), note(4, true), note(5) })
+      assert.is_false(ok)
+      assert.equal("over", message)
+      assert.same({ 1, 2, 3, 4 }, order)
+    end)
+  end)
+
+  local function knowledge_base(client)
+    return assert(client.knowledge_bases:create({
+      name = "Files",
+      embeddingModel = assert(client.embedding_models:list())[1].id,
+      rerankerModel = assert(client.reranker_models:list())[1].id,
+    })).id
+  end
+
+  local SOURCES = {}
+  for i = 1, 60 do
+    SOURCES[i] = { content = "content " .. i, filename = i .. ".txt" }
+  end
+
+  it("files are stored and registered", function()
+    local client = service.client(service.start())
+    local kb = knowledge_base(client)
+    in_phase("init_worker", error, function()
+      local results, failures =
+        client.knowledge_bases.files:upload_all(kb, SOURCES)
+      assert.is_nil(failures)
+      assert.equal(60, #results)
+    end)
+    assert.equal(60, assert(client.knowledge_bases.files:list(kb)).count)
+  end)
+
+  -- How many are there in the end: on_file is called when all are stored,
+  -- on_progress before the first one is.
+  for name, there in pairs({ on_file = 60, on_progress = 0 }) do
+    it("what was stored is registered where " .. name .. " raises", function()
+      local client = service.client(service.start())
+      local kb = knowledge_base(client)
+      in_phase("init_worker", error, function()
+        local ok, message = pcall(client.knowledge_bases.files.upload_all,
+          client.knowledge_bases.files, kb, SOURCES, nil, {
+            [name] = function()
+              error("mine", 0)
+            end,
+          })
+        assert.is_false(ok)
+        assert.equal("mine", message)
+      end)
+      assert.equal(there, assert(client.knowledge_bases.files:list(kb)).count)
+    end)
+  end
+end)
