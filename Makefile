@@ -11,8 +11,8 @@ BUILD ?= build/$(ABI)
 PREFIX ?= /usr/local
 SPECS ?= tests
 
-CORE_SOURCES := core buffer url json json_text json_decode json_encode \
-  operations query request
+CORE_SOURCES := core buffer url json json_text json_list json_decode \
+  json_encode operations query request
 HTTP_SOURCES := http buffer transfer callbacks measure head form feed sink \
   easy failure exchange client loop
 DISK_SOURCES := disk folder hasher lock digest

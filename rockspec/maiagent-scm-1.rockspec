@@ -39,6 +39,7 @@ build = {
         "src/url.c",
         "src/json.c",
         "src/json_text.c",
+        "src/json_list.c",
         "src/json_decode.c",
         "src/json_encode.c",
         "src/operations.c",

@@ -8,10 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_list.h"
 #include "json_text.h"
 
-/* The most that one may ask for; cJSON itself parses up to 1000. */
-#define NESTING_LIMIT (CJSON_NESTING_LIMIT < 1000 ? CJSON_NESTING_LIMIT : 1000)
+/* The most that one may ask for; cJSON itself parses to 1000. */
+#if CJSON_NESTING_LIMIT < 1000
+#define NESTING_LIMIT CJSON_NESTING_LIMIT
+#else
+#define NESTING_LIMIT 1000
+#endif
 
 #define KEY_SLOTS 64
 
@@ -30,7 +35,6 @@ struct decoder {
   size_t numbers;              /* of the tree, converted so far */
   bool zeros; /* the text holds \u0000: lengths come from its tokens */
   bool keep_null;
-  bool walk;
   int nesting;
   int array_class; /* stack index of the metatable of arrays */
   int key_slots;   /* stack index below the first slot */
@@ -210,18 +214,45 @@ static bool push_array(struct decoder *d, const cJSON *node, int depth) {
   return true;
 }
 
-/* [-0, +1, e] A null is set as nil, not left out: it may be the second, and
-** so the valid one, of two fields of one name. */
+/* [-1, +0, e] The key on top, of a field that is null, in the table at `index`.
+** Null is absent, but as the second of two fields of one name it is the valid
+** one. To set nil where there is nothing takes room in most versions of Lua. */
+static void unset(lua_State *L, int index) {
+  lua_pushvalue(L, -1);
+  lua_rawget(L, index);
+  bool there = !lua_isnil(L, -1);
+  lua_pop(L, there ? 1 : 2);
+  if (!there)
+    return;
+  lua_pushnil(L);
+  lua_rawset(L, index);
+}
+
+static bool is_absent(const struct decoder *d, const cJSON *node) {
+  return (node->type & 0xFF) == cJSON_NULL && !d->keep_null;
+}
+
+static int count_fields(const struct decoder *d, const cJSON *node) {
+  int count = 0;
+  for (const cJSON *child = node->child; child; child = child->next)
+    count += is_absent(d, child) ? 0 : 1;
+  return count;
+}
+
+/* [-0, +1, e] */
 static bool push_object(struct decoder *d, const cJSON *node, int depth) {
   lua_State *L = d->L;
-  lua_createtable(L, 0, json_count_children(node));
+  lua_createtable(L, 0, count_fields(d, node));
+  int index = lua_gettop(L);
   for (const cJSON *child = node->child; child; child = child->next) {
     push_key(d, child->string);
-    if (cJSON_IsNull(child) && !d->keep_null)
-      lua_pushnil(L);
-    else if (!push_node(d, child, depth))
+    if (is_absent(d, child)) {
+      unset(L, index);
+      continue;
+    }
+    if (!push_node(d, child, depth))
       return false;
-    lua_rawset(L, -3);
+    lua_rawset(L, index);
   }
   return true;
 }
@@ -254,13 +285,11 @@ static bool push_node(struct decoder *d, const cJSON *node, int depth) {
 
 /*
 ** A long text isn't made into one tree, which would take seven times its
-** size: the outer levels are walked here, and each record of a list is parsed,
-** converted and freed before the next.
+** size: the outermost object or list is walked here, and a list that is a
+** field of that object. Each of their items, a record, is parsed, converted
+** and freed before the next.
 */
 #define WALK_LENGTH 16384
-#define WALK_DEPTH 2
-
-static bool push_value(struct decoder *d, int depth);
 
 static char skip_space(struct decoder *d) {
   while (d->at < d->end && (unsigned char)*d->at <= ' ')
@@ -291,20 +320,30 @@ static bool next_item(struct decoder *d, char closing, bool *more) {
   return true;
 }
 
+/* [-0, +1, e] The value at d->at, by way of a tree. */
+static bool push_record(struct decoder *d, int depth) {
+  char c = skip_space(d);
+  if (c == '\0' || !strchr("{[\"-0123456789tfn", c))
+    return fail_here(d); /* cJSON would skip a byte order mark anywhere */
+  if (!parse(d) || !push_node(d, d->guard->tree, depth))
+    return false;
+  drop_tree(d);
+  return true;
+}
+
 /* [-0, +1, e] */
 static bool walk_array(struct decoder *d, int depth) {
   lua_State *L = d->L;
   bool more = has_items(d, ']');
-  lua_newtable(L);
+  struct json_list list = json_list_begin(L);
+  while (more) {
+    if (!push_record(d, depth) || !next_item(d, ']', &more))
+      return false;
+    json_list_add(L, &list);
+  }
+  json_list_end(L, &list);
   lua_pushvalue(L, d->array_class);
   lua_setmetatable(L, -2);
-  for (int i = 1; more; i++) {
-    if (!push_value(d, depth))
-      return false;
-    lua_rawseti(L, -2, i);
-    if (!next_item(d, ']', &more))
-      return false;
-  }
   return true;
 }
 
@@ -323,39 +362,44 @@ static bool walk_key(struct decoder *d) {
 }
 
 /* [-0, +1, e] */
+static bool push_field(struct decoder *d, int depth) {
+  if (skip_space(d) != '[')
+    return push_record(d, depth);
+  return depth < d->nesting ? walk_array(d, depth + 1) : too_deep(d);
+}
+
+/* [-2, +0, e] Sets the field on top in the object at `index`. */
+static void set_field(struct decoder *d, int index) {
+  lua_State *L = d->L;
+  if (d->keep_null || !lua_islightuserdata(L, -1)) {
+    lua_rawset(L, index);
+    return;
+  }
+  lua_pop(L, 1);
+  unset(L, index);
+}
+
+/* [-0, +1, e] Its table grows: one of names doubles when it is full, and so
+** ends at the size at which it would have been made. */
 static bool walk_object(struct decoder *d, int depth) {
   lua_State *L = d->L;
   bool more = has_items(d, '}');
+  luaL_checkstack(L, 4, "JSON"); /* table, key, value, one of work */
   lua_newtable(L);
+  int index = lua_gettop(L);
   while (more) {
-    if (!walk_key(d) || !push_value(d, depth))
+    if (!walk_key(d) || !push_field(d, depth) || !next_item(d, '}', &more))
       return false;
-    if (!d->keep_null && lua_islightuserdata(L, -1)) {
-      lua_pop(L, 1);
-      lua_pushnil(L);
-    }
-    lua_rawset(L, -3);
-    if (!next_item(d, '}', &more))
-      return false;
+    set_field(d, index);
   }
   return true;
 }
 
-/* [-0, +1, e] The value at d->at. */
-static bool push_value(struct decoder *d, int depth) {
-  char c = skip_space(d);
-  if (c == '\0' || !strchr("{[\"-0123456789tfn", c))
-    return fail_here(d); /* cJSON would skip a byte order mark anywhere */
-  if (d->walk && depth < WALK_DEPTH && (c == '[' || c == '{')) {
-    if (depth >= d->nesting)
-      return too_deep(d);
-    luaL_checkstack(d->L, 4, "JSON");
-    return c == '[' ? walk_array(d, depth + 1) : walk_object(d, depth + 1);
-  }
-  if (!parse(d) || !push_node(d, d->guard->tree, depth))
-    return false;
-  drop_tree(d);
-  return true;
+/* [-0, +1, e] The value at d->at, of a long text. */
+static bool walk_value(struct decoder *d) {
+  if (skip_space(d) != '{')
+    return push_field(d, 0);
+  return d->nesting > 0 ? walk_object(d, 1) : too_deep(d);
 }
 
 /* [-0, +1, e] The whole text. */
@@ -363,10 +407,9 @@ static bool push_document(struct decoder *d) {
   size_t length = (size_t)(d->end - d->text);
   if (!check_bytes(d))
     return false;
-  d->walk = length >= WALK_LENGTH;
   if (length >= 3 && memcmp(d->text, "\xEF\xBB\xBF", 3) == 0)
     d->at += 3;
-  if (!push_value(d, 0))
+  if (!(length >= WALK_LENGTH ? walk_value(d) : push_record(d, 0)))
     return false;
   skip_space(d);
   return d->at == d->end || fail(d, "text after the document", d->at);

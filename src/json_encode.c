@@ -314,8 +314,8 @@ static void sort_fields(cJSON *object) {
   for (cJSON *node = object->child; node; node = node->next) {
     node->prev = last;
     last = node;
+    object->child->prev = last; /* as cJSON has it: the first knows the last */
   }
-  object->child->prev = last; /* as cJSON has it: the first knows the last */
 }
 
 /* [-0, +0, e] Fields of the table on top. */
@@ -415,7 +415,7 @@ static bool print(struct encoder *e, const struct place *root,
   size_t before = out->length;
   e->guard->printed = cJSON_PrintUnformatted(e->guard->tree);
   if (!e->guard->printed)
-    json_no_memory(e->L);
+    return json_no_memory(e->L);
   enum buffer_result result = e->zeros ? add_marked(out, e->guard->printed)
                                        : buffer_text(out, e->guard->printed);
   if (result == BUFFER_OK)

@@ -241,6 +241,99 @@ describe("json.decode", function()
   end)
 end)
 
+-- As JSON, and a function that gives the same in a table which the VM made at
+-- that size: a list of n ones; the fields of an object, n ones.
+local function ones(n)
+  local list = {}
+  for i = 1, n do list[i] = 1 end
+  return "[" .. table.concat(list, ",") .. "]",
+    function() return { (table.unpack or unpack)(list, 1, n) } end
+end
+
+local function named_ones(n)
+  local fields, code = {}, {}
+  for i = 1, n do
+    fields[i], code[i] = ('"k%d":1'):format(i), ("k%d=1"):format(i)
+  end
+  return table.concat(fields, ","),
+    (loadstring or load)("return {" .. table.concat(code, ",") .. "}")
+end
+
+describe("the tables of json.decode", function()
+  local function memory()
+    collectgarbage()
+    collectgarbage()
+    return collectgarbage "count"
+  end
+
+  -- What 100 results of make(...) take, in KiB: so much is free without them.
+  local function size(make, ...)
+    local values = {}
+    for i = 1, 100 do values[i] = make(...) end
+    local before = memory()
+    for i = 1, 100 do values[i] = true end
+    return before - memory(), values
+  end
+
+  local rows = {}
+  for _, count in ipairs { 129, 385, 1025, 4097 } do
+    local list, make = ones(count)
+    rows[#rows + 1] = { "a list of " .. count, list, make }
+    rows[#rows + 1] = { "a list of " .. count .. " in an object",
+      '{"a":' .. list .. "}", function() return { a = make() } end }
+    rows[#rows + 1] = { "a list of " .. count .. " in a list",
+      "[" .. list .. "]", function() return { make() } end }
+  end
+  local fields, make = named_ones(65)
+  local nulls = (',' .. fields):gsub("k", "null"):gsub(":1", ":null")
+  rows[#rows + 1] = { "an object", "{" .. fields .. "}", make }
+  rows[#rows + 1] = { "an object that is half null",
+    "{" .. fields .. nulls .. "}", make }
+  rows[#rows + 1] = { "a record that is half null", "[{" .. fields .. nulls
+    .. "}]", function() return { make() } end }
+
+  for _, row in ipairs(rows) do
+    it("are as large as they have to be: " .. row[1], function()
+      local limit = size(row[3]) * 1.1 + 8 -- what else became free meanwhile
+      for _, padding in ipairs { "", LONG } do
+        local text = row[2] .. padding
+        assert.are.same(row[3](), core.decode(text))
+        local taken = size(core.decode, text)
+        assert(taken < limit, ("%.1f KiB, not %.1f"):format(taken, limit))
+      end
+    end)
+  end
+
+  -- Long texts are collected in pieces.
+  it("have every item and field, however many", function()
+    for _, count in ipairs { 0, 1, 127, 128, 129, 255, 256, 257, 20000 } do
+      local items, pairs_of, numbers, named = {}, {}, {}, {}
+      for i = 1, count do
+        items[i], pairs_of[i] = tostring(i), ('"%d":%d'):format(i, i)
+        numbers[i], named[tostring(i)] = i, i
+      end
+      local list = "[" .. table.concat(items, ",") .. "]"
+      local opened = "{" .. table.concat(pairs_of, ",")
+      assert.are.same(numbers, core.decode(list .. LONG))
+      assert.are.same({ named, { a = numbers } }, core.decode(
+        ('[%s},{"a":%s}]'):format(opened, list) .. LONG))
+      named.list = numbers
+      assert.are.same(named, core.decode(opened
+        .. (count > 0 and "," or "") .. '"list":' .. list .. "}" .. LONG))
+    end
+  end)
+
+  it("are refused wherever the text goes wrong", function()
+    for _, count in ipairs { 1, 127, 128, 129, 256, 1000 } do
+      for _, opening in ipairs { "[", '{"a":[' } do
+        local text = LONG .. opening .. ("[1],"):rep(count) .. "}"
+        assert.are.same({ nil, ("invalid JSON at byte %d of %d"):format(#text,
+          #text) }, { core.decode(text) })
+      end
+    end
+  end)
+end)
+
 describe("json.encode", function()
   local shared = { 1 }
   local rows = {

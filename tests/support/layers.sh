@@ -28,10 +28,10 @@ must_not_include() { # header's ending, file...
 
 must_not_include /lua.h json_text buffer url transfer callbacks measure head \
   form feed sink easy failure loop digest
-must_not_include /curl.h json_text json_decode json_encode
+must_not_include /curl.h json_text json_list json_decode json_encode
 must_not_include /curl.h core buffer url json operations query request disk \
   folder hasher digest lock
-must_not_include /cJSON.h json_text
+must_not_include /cJSON.h json_text json_list
 must_not_include /cJSON.h buffer url query http transfer callbacks measure \
   head form feed sink easy failure exchange client loop disk folder hasher \
   digest lock
