@@ -73,7 +73,8 @@ $(BUILD)/object/%.o: src/%.c
 	@$(COMPILE) $(CJSON_CFLAGS) $(CURL_CFLAGS) -c -o $@ $<
 
 # Only the specs need these.
-SPEC_MODULES = $(BUILD)/fork.so $(BUILD)/slow_dns.so
+SPEC_MODULES = $(addprefix $(BUILD)/,fork.so slow_dns.so broken_disk.so \
+  other_libcurl.so)
 
 $(SPEC_MODULES): $(BUILD)/%.so: tests/support/%.c
 	@mkdir -p $(@D)

@@ -1,7 +1,6 @@
 #include "digest.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +19,8 @@ static struct {
                          const unsigned char *bytes, size_t length,
                          unsigned char *result, unsigned *result_length);
 } crypto;
+
+enum { BLOCK_SIZE = 64 }; /* bytes, of SHA-256 */
 
 static bool ready;
 
@@ -117,14 +118,11 @@ bool digest_hmac(const void *key, size_t key_length, const void *text,
                  size_t length, unsigned char result[DIGEST_SIZE]) {
   unsigned char short_key[DIGEST_SIZE];
   unsigned written = 0;
-  if (key_length > INT_MAX) { /* a key longer than a block is hashed anyway */
-    if (!digest_of(key, key_length, short_key))
-      return false;
-    key = short_key;
-    key_length = sizeof short_key;
-  }
-  return crypto.hmac(crypto.sha256(), key, (int)key_length, text, length,
-                     result, &written) != NULL;
+  bool is_long = key_length > BLOCK_SIZE; /* HMAC's own rule; it takes an int */
+  int short_length = (int)(is_long ? sizeof short_key : key_length);
+  return (!is_long || digest_of(key, key_length, short_key)) &&
+         crypto.hmac(crypto.sha256(), is_long ? short_key : key, short_length,
+                     text, length, result, &written) != NULL;
 }
 
 void digest_hex(const unsigned char bytes[DIGEST_SIZE], char to[DIGEST_HEX]) {

@@ -139,8 +139,6 @@ bool easy_trust_system(CURL *easy) {
 }
 
 void easy_trust_bundle(CURL *easy) {
-  if (!ca_hashed)
-    return; /* libcurl's own defaults stand */
   curl_easy_setopt(easy, CURLOPT_CAINFO, ca_bundle);
   curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 }

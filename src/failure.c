@@ -148,19 +148,6 @@ static bool explain_tls(struct failure *failure, CURLcode code,
                 "no TLS connection to %s: %s%s", host, reason(code, facts),
                 advice(facts, " (check that base_url names a TLS port)"));
     return true;
-  case CURLE_SSL_ENGINE_NOTFOUND:
-  case CURLE_SSL_ENGINE_SETFAILED:
-  case CURLE_SSL_ENGINE_INITFAILED:
-  case CURLE_SSL_CERTPROBLEM:
-  case CURLE_SSL_CIPHER:
-  case CURLE_USE_SSL_FAILED:
-  case CURLE_SSL_CRL_BADFILE:
-  case CURLE_SSL_ISSUER_ERROR:
-  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-  case CURLE_SSL_INVALIDCERTSTATUS:
-    failure_set(failure, FAILURE_TLS, "no TLS connection to %s: %s", host,
-                reason(code, facts));
-    return true;
   default:
     return false;
   }

@@ -31,11 +31,10 @@ static size_t refuse_change(struct form_file *file) {
 /* The size went out first, so the file must end exactly there; and what was
 ** read must be of one version of it. */
 static bool is_unchanged(const struct form_file *file) {
-  struct stat now;
-  if (fstat(file->fd, &now) != 0)
-    return false;
+  struct stat now = {0};
+  bool found = fstat(file->fd, &now) == 0;
   struct timespec changed = mtime_of(&now);
-  return (curl_off_t)now.st_size == file->size &&
+  return found && (curl_off_t)now.st_size == file->size &&
          changed.tv_sec == file->changed.tv_sec &&
          changed.tv_nsec == file->changed.tv_nsec;
 }

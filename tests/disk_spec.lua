@@ -326,6 +326,19 @@ describe("read", function()
   end)
 end)
 
+describe("read of another user's file", function()
+  it("is refused", function()
+    local path = write("file", "x")
+    if child.output_of("id -u") == "0" then
+      shell("chown 12345", "file")
+    else
+      path = "/etc/passwd"
+    end
+    assert.same({ nil, path .. ": Operation not permitted" },
+      { disk.read(path) })
+  end)
+end)
+
 describe("lock", function()
   it("is one owner's at a time, and leaves nothing", function()
     local path, before = folder .. "/lock", open_files()
@@ -359,6 +372,59 @@ describe("lock", function()
     assert.same({ nil, folder .. "/link: Too many levels of symbolic links" },
       { disk.lock(folder .. "/link") })
     assert.is_nil(disk.stat(folder .. "/target"))
+  end)
+end)
+
+describe("a disk that is broken", function()
+  local function ends(what, order)
+    local path = folder .. "/broken"
+    if not what:find("download") then
+      write("broken", "content")
+    end
+    local code, output = child.run(child.root, child.command({
+      LD_PRELOAD = child.preload("broken_disk"),
+      BROKEN = order,
+    }, "tests/support/broken_disk.lua", { what, path }))
+    assert.equal(0, code, output)
+    return output
+  end
+
+  local NO_ROOM, IO, FORBIDDEN = "No space left", "Input/output error",
+    "Operation not permitted"
+
+  -- what, the call that fails, its errno and which one it is, the end of it
+  local rows = {
+    { "a small download", "write:28:1", NO_ROOM },
+    { "a large download", "write:28:1", NO_ROOM },
+    { "a large download", "write:28:3", NO_ROOM },
+    { "a large download", "write:4:2", "done" },
+    { "a large download", "write:0:2", "done" },
+    { "a small download", "fchmod:1:1", FORBIDDEN },
+    { "a small download", "fchmod:1:2", FORBIDDEN },
+    { "an upload", "pread:5:1", IO },
+    { "an upload", "pread:4:1", "done" },
+    { "an upload", "fstat:5:1", IO },
+    { "an upload", "fstat:5:2", "changed while it was sent" },
+    { "a hash", "read:5:1", IO },
+    { "a hash", "read:4:1", "done" },
+    { "a line appended", "write:5:1", IO },
+    { "a line appended", "write:0:1", NO_ROOM },
+    { "a text read", "fstat:5:1", IO },
+    { "a text read", "read:5:1", IO },
+    { "a lock", "fstat:5:1", "done" },
+  }
+
+  for _, row in ipairs(rows) do
+    it("ends " .. row[1] .. " with " .. row[3] .. " (" .. row[2] .. ")",
+      function()
+        local output = ends(row[1], row[2])
+        assert.truthy(output:find(row[3], 1, true), output)
+      end)
+  end
+
+  it("leaves nothing of a download that it has no room for", function()
+    ends("a large download", "write:28:1")
+    assert.equal("", child.output_of("ls -A " .. child.quoted(folder)))
   end)
 end)
 

@@ -137,6 +137,18 @@ describe("a failing answer:", function()
     assert.truthy(err.message:find("no-such-host.invalid", 1, true))
   end)
 
+  it("an unknown proxy is told from an unknown host", function()
+    local client = maiagent.new({
+      api_key = "test-key", base_url = "https://no-such-host.invalid",
+      proxy = "http://no-such-proxy.invalid:3128", max_retries = 0,
+    })
+    local _, err = client.chatbots:list()
+    client:close()
+    assert.equal("connection", err.kind)
+    assert.equal("the name of the proxy could not be resolved: check `proxy`",
+      err.message)
+  end)
+
   it("holds the raw body, without the key", function()
     local server = service.start()
     server:fault(text_status(500, "your key test-key is odd", "text/plain"))

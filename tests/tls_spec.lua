@@ -1,4 +1,6 @@
+local child = require("tests.support.child")
 local service = require("tests.support.service")
+local testing = require("maiagent.testing")
 
 -- A certificate for `name`, signed by itself, in a folder of its own.
 local function certificate(name)
@@ -142,6 +144,58 @@ describe("TLS", function()
     assert.equal("connection", err.kind)
     assert.truthy(err.message:find("base_url names a TLS port", 1, true))
   end)
+
+  -- Where libcurl says that the system's certificates are: a directory with
+  -- hashes, in which an authority stands or doesn't, and a bundle.
+  local function hashed(folder, certificate)
+    local path = folder .. "/hashed"
+    child.output_of(("mkdir %s; touch %s/0a1b2c3d.0"):format(path, path))
+    if certificate then
+      child.output_of(("cp %s %s/$(openssl x509 -hash -noout -in %s).0")
+        :format(certificate, path, certificate))
+    end
+    return path
+  end
+
+  -- what libcurl is, whether the directory and the bundle have the authority,
+  -- what the environment says beside, how four calls end
+  local libcurls = {
+    { "a directory with hashes alone", true, false, {},
+      "200 200 not_found 200" },
+    { "the bundle where the directory lacks it", false, true, {},
+      "200 200 not_found 200" },
+    { "neither", false, false, {}, "tls tls tls tls" },
+    { "its own where it does not tell how it reads a directory", true, true,
+      { CURL_TLS = "GnuTLS/3.7.9" }, "tls tls tls tls" },
+    { "handles used again, of a version that may", true, false,
+      { CURL_NUMBER = "080200" }, "200 200 not_found 200" },
+  }
+
+  for _, row in ipairs(libcurls) do
+    it("trusts " .. row[1], function()
+      local files = signed(2)
+      local server = testing.spawn({ tls = { certificate = files.certificate,
+        key = files.key } })
+      local environment = {
+        LD_PRELOAD = child.preload("other_libcurl"),
+        CURL_CAPATH = hashed(files.folder, row[2] and files.authority),
+        CURL_CAINFO = row[3] and files.authority or own.certificate,
+        SSL_CERT_FILE = "",
+        MAIAGENT_BASE_URL = server.base_url,
+        MAIAGENT_API_KEY = server.api_key,
+      }
+      for name, value in pairs(row[4]) do
+        environment[name] = value
+      end
+      local _, output = child.run(child.root,
+        child.command(environment, "tests/support/other_libcurl.lua"))
+      local log = server:log()
+      server:stop()
+      child.output_of("rm -r " .. files.folder)
+      assert.equal(row[5], output)
+      assert.equal(row[5]:find("tls") and 0 or 4, #log)
+    end)
+  end
 
   it("with a ca_file that isn't there says so", function()
     local server = start(own)

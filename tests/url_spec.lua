@@ -149,6 +149,7 @@ describe("core.join", function()
     { "a zero byte", base, "a\0b", "control" },
     { "no path", base, nil, "the path must be a string, got nil" },
     { "no base", nil, "a", "the base URL must be a string, got nil" },
+    { "what would be too long", base, ("x"):rep(17000), "longer than 16384" },
     { "a base that is no URL", "api.example", "a", "https://" },
     { "a base with a query", "https://h/?a", "a", "query" },
     { "a base with a fragment", "https://h/#a", "a", "fragment" },

@@ -1,0 +1,65 @@
+/* A broken disk for the specs: preloaded into a process, it makes one call on a
+** file with "broken" in its name fail. BROKEN=pread:5:2 is the second pread
+** (fails with errno 5); an errno of 0 makes a write that is half done. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* What the functions below stand before; ISO C has no cast for it. */
+#define REAL(name, text)                                                       \
+  void *found = dlsym(RTLD_NEXT, text);                                        \
+  memcpy(&name, &found, sizeof name)
+
+static bool is_named(int fd) {
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  path[length > 0 ? length : 0] = '\0';
+  return strstr(path, "broken") != NULL;
+}
+
+/* Whether this very call is to fail, and with which errno. */
+static bool fails(const char *call, int fd, int *error) {
+  static int calls;
+  char name[16];
+  int which;
+  const char *order = getenv("BROKEN");
+  return order && sscanf(order, "%15[^:]:%d:%d", name, error, &which) == 3 &&
+         strcmp(name, call) == 0 && is_named(fd) && ++calls == which;
+}
+
+#define MAY_FAIL(result, call, symbol, parameters, arguments)                  \
+  EXPORT result call parameters {                                              \
+    result(*real) parameters;                                                  \
+    REAL(real, symbol);                                                        \
+    int error;                                                                 \
+    if (!fails(#call, fd, &error))                                             \
+      return real arguments;                                                   \
+    errno = error;                                                             \
+    return -1;                                                                 \
+  }
+
+MAY_FAIL(ssize_t, read, "read", (int fd, void *to, size_t most), (fd, to, most))
+MAY_FAIL(ssize_t, pread, "pread64", (int fd, void *to, size_t most, off_t at),
+         (fd, to, most, at))
+MAY_FAIL(int, fstat, "fstat64", (int fd, struct stat *to), (fd, to))
+MAY_FAIL(int, fchmod, "fchmod", (int fd, mode_t mode), (fd, mode))
+
+EXPORT ssize_t write(int fd, const void *bytes, size_t length) {
+  ssize_t (*real)(int, const void *, size_t);
+  REAL(real, "write");
+  int error;
+  if (!fails("write", fd, &error))
+    return real(fd, bytes, length);
+  if (error == 0)
+    return real(fd, bytes, length / 2);
+  errno = error;
+  return -1;
+}
