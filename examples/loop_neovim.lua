@@ -3,33 +3,21 @@
 --
 --   :luafile loop_neovim.lua        (MAIAGENT_API_KEY set before nvim starts)
 
-local vim = rawget(_G, "vim")
-local uv = vim.uv or vim.loop
+-- luacheck: read globals vim
 local client = require("maiagent").new()
-local poll = uv.new_poll(client:fd())
-
+local poll = (vim.uv or vim.loop).new_poll(client:fd())
 -- What touches the editor is scheduled: libuv's callbacks may not.
-local function tell(text)
-  vim.schedule(function()
-    vim.api.nvim_echo({ { text } }, true, {})
-  end)
-end
-
-local function step()
-  if not client:step() then
-    poll:stop()
-  end
-end
+local tell = vim.schedule_wrap(print)
 
 vim.api.nvim_create_user_command("MaiagentModels", function()
   client:go(function()
     local models, err = client.embedding_models:list()
+    tell(err or #models .. " embedding models:")
     for _, model in ipairs(models or {}) do
       tell(model.name)
     end
-    if err then
-      tell(tostring(err))
-    end
   end)
-  poll:start("r", step)
+  poll:start("r", function()
+    return client:step() or poll:stop() -- where nothing is under way any more
+  end)
 end, {})

@@ -1,10 +1,12 @@
 -- The library in the event loops of others: each example of one makes twenty
--- requests side by side while a clock of it ticks. Not among the specs that
--- `make test` runs, since it needs those loops; .ci/run has it on every Lua.
+-- requests side by side while a clock of that loop ticks. Not among the specs
+-- that `make test` runs, since it needs those loops; .ci/run has it on every
+-- Lua.
 
 local child = require("tests.support.child")
 local testing = require("maiagent.testing")
 
+local REQUESTS = 20 -- that each example makes
 local DELAY = 0.2 -- seconds until the service answers
 local ATTEMPTS = 3 -- of which one has to be in time: others use this machine
 
@@ -40,44 +42,51 @@ describe("in the loop of", function()
     server:stop()
   end)
 
-  -- seconds until all were answered, ticks meanwhile
-  local function run(name)
-    local code, output = child.run(child.root,
-      child.command(environment, "examples/loop_" .. name .. ".lua"))
+  -- What an example said of each request, seconds until the end, ticks
+  -- meanwhile.
+  local function run(name, variables)
+    local code, output = child.run(child.root, child.command(variables,
+      "tests/support/loop_clock.lua", { name, tostring(REQUESTS) }))
     assert.equal(0, code, output)
-    local answers, seconds, ticks =
-      output:match("^(%d+) answers in ([%d.]+) s, (%d+) ticks")
-    assert.equal("20", answers, output)
-    return tonumber(seconds), tonumber(ticks)
+    local results, count = {}, 0
+    for number, said in output:gmatch("(%d+)\t([^\n]*)\n") do
+      results[tonumber(number)], count = said, count + 1
+    end
+    assert.equal(REQUESTS, count, output)
+    local seconds, ticks = output:match("([%d.]+) s, (%d+) ticks$")
+    return results, tonumber(seconds), tonumber(ticks)
   end
 
   for _, name in ipairs(LOOPS) do
     it(name .. ", requests run side by side and hold nobody up", function()
-      local seconds, ticks, in_time
+      local results, seconds, ticks, in_time
       for _ = 1, ATTEMPTS do
-        seconds, ticks = run(name)
+        results, seconds, ticks = run(name, environment)
+        for number = 1, REQUESTS do
+          assert.equal("2 embedding models", results[number])
+        end
         in_time = seconds < 2 * DELAY and ticks > 0.7 * seconds / 0.01
         if in_time then
           break
         end
       end
-      print(("%s, %s: 20 requests of %g s in %.2f s, %d ticks of 10 ms")
-        :format(rawget(_G, "jit") and "LuaJIT" or _VERSION, name, DELAY,
-          seconds, ticks))
+      print(("%s, %s: %d requests of %g s in %.2f s, %d ticks of 10 ms")
+        :format(rawget(_G, "jit") and "LuaJIT" or _VERSION, name, REQUESTS,
+          DELAY, seconds, ticks))
       assert.is_true(in_time)
     end)
   end
 
   for _, name in ipairs(LOOPS) do
     it(name .. ", what is wrong is said", function()
-      local code, output = child.run(child.root, child.command({
+      local results = run(name, {
         MAIAGENT_API_KEY = "wrong",
         MAIAGENT_BASE_URL = server.base_url,
-      }, "examples/loop_" .. name .. ".lua"))
-      assert.equal(1, code, output)
-      assert.truthy(output:find("0 answers in", 1, true), output)
-      assert.truthy(output:find("maiagent: authentication 401", 1, true),
-        output)
+      })
+      for number = 1, REQUESTS do
+        assert.truthy(results[number]:find("maiagent: authentication 401", 1,
+          true), results[number])
+      end
     end)
   end
 
