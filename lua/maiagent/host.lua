@@ -15,10 +15,6 @@ local YIELDING = {
   preread = true,
   ssl_cert = true,
 }
--- Here nginx itself must know how to go on after a yield, by a patch that comes
--- with OpenResty: without it the handshake ends without a word.
-local YIELDING_IF_PATCHED =
-  { ssl_session_fetch = true, ssl_client_hello = true }
 local BLOCKING = { init = true, init_worker = true }
 
 --- Blocks in C until libcurl's descriptor is readable, the time is over or a
@@ -39,14 +35,36 @@ local function is_openresty(ngx)
   return configure and configure():find("/ngx_lua-", 1, true) ~= nil
 end
 
+-- Raises unless OpenSSL has what tells it that a session is still looked up.
+local function find_pending_session()
+  local ffi = require("ffi")
+  ffi.cdef("void *SSL_magic_pending_session_ptr(void);")
+  return ffi.C.SSL_magic_pending_session_ptr
+end
+
+-- Here nginx itself must know how to go on after a yield, by a patch that comes
+-- with OpenResty, and for a session OpenSSL too, by one that OpenResty's
+-- packages have: without them the handshake or the handler ends without a word.
+local YIELDING_IF_PATCHED = {
+  ssl_client_hello = is_openresty,
+  ssl_session_fetch = function(ngx)
+    return is_openresty(ngx) and pcall(find_pending_session)
+  end,
+}
+
 local function refuse(phase)
   local instead = "start a timer with ngx.timer.at and call from there"
   if YIELDING_IF_PATCHED[phase] then
-    instead = "OpenResty's build can wait here, others can in "
-      .. "ssl_certificate_by_lua"
+    instead = "OpenResty's build can wait here, if its OpenSSL is patched too "
+      .. "for ssl_session_fetch_by_lua; others can in ssl_certificate_by_lua"
   end
   errors.misuse("maiagent: cannot wait for an answer in nginx's phase '"
     .. phase .. "'; " .. instead)
+end
+
+local function may_yield_in(ngx, phase)
+  local is_patched = YIELDING_IF_PATCHED[phase]
+  return YIELDING[phase] or (is_patched and is_patched(ngx))
 end
 
 -- nginx's table, and whether the phase may yield; nil elsewhere.
@@ -56,8 +74,7 @@ local function nginx()
     return nil
   end
   local phase = ngx.get_phase()
-  local may_yield = YIELDING[phase]
-    or (YIELDING_IF_PATCHED[phase] and is_openresty(ngx))
+  local may_yield = may_yield_in(ngx, phase)
   if not may_yield and not BLOCKING[phase] then
     refuse(phase)
   end

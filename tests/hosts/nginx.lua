@@ -7,13 +7,15 @@ local nginx = require("tests.support.nginx")
 local socket = require("socket")
 local testing = require("maiagent.testing")
 
-local LUA_MODULE = [[
-load_module /usr/lib/nginx/modules/ndk_http_module.so;
-load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;]]
+local open, answer, get = nginx.open, nginx.answer, nginx.get
 
 local ENVIRONMENT = [[
 env MAIAGENT_API_KEY;
 env MAIAGENT_BASE_URL;]]
+
+-- Only TLS 1.2 has sessions that the server keeps.
+local OFFER = "openssl s_client -connect 127.0.0.1:%d -tls1_2 -reconnect "
+  .. "</dev/null 2>&1"
 
 -- Each phase writes what a call gave there into `seen`.
 local HTTP = [[
@@ -56,6 +58,7 @@ local HTTP = [[
     beside()
   }
   init_worker_by_lua_block { call "init_worker"; beside() }
+  ssl_session_fetch_by_lua_block { call "ssl_session_fetch" }
   upstream chosen {
     server 127.0.0.1:1;
     balancer_by_lua_block {
@@ -175,29 +178,12 @@ local HTTP = [[
     listen 127.0.0.1:${tls_port} ssl;
     ssl_certificate ${folder}/certificate.pem;
     ssl_certificate_key ${folder}/key.pem;
+    ssl_session_tickets off;
     ssl_client_hello_by_lua_block { call "ssl_client_hello" }
     ssl_certificate_by_lua_block { call "ssl_cert" }
     location /ping { return 200 "pong"; }
   }
 ]]
-
-local function open(port, path)
-  local connection = assert(socket.connect("127.0.0.1", port))
-  connection:settimeout(10)
-  assert(connection:send("GET " .. path
-    .. " HTTP/1.0\r\nHost: localhost\r\n\r\n"))
-  return connection
-end
-
-local function answer(connection)
-  local text = assert(connection:receive("*a"))
-  connection:close()
-  return text:match("^HTTP/1%.%d (%d+)"), text:match("\r\n\r\n(.-)%s*$")
-end
-
-local function get(port, path)
-  return answer(open(port, path))
-end
 
 -- What a phase has seen; it may still be under way.
 local function seen(port, phase)
@@ -221,6 +207,13 @@ local function handshake(place)
   client:close()
 end
 
+-- Six handshakes, of which five offer a session that nobody has kept.
+local function offer_session(place)
+  local said = child.output_of(OFFER:format(place.tls_port))
+  local _, made = said:gsub("New, TLSv1.2", "")
+  assert.equal(6, made, said .. nginx.read(place, "error.log"))
+end
+
 describe("nginx", function()
   local server, place, port
 
@@ -235,7 +228,7 @@ describe("nginx", function()
     nginx.certify(place)
     port = place.port
     nginx.start(place, {
-      modules = LUA_MODULE, main = ENVIRONMENT, http = HTTP,
+      lua = true, main = ENVIRONMENT, http = HTTP,
     }, ("MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s"):format(server.api_key,
       server.base_url))
   end)
@@ -260,12 +253,23 @@ describe("nginx", function()
     end)
   end
 
-  -- OpenResty's nginx can wait there; Debian's would end the handshake.
-  it("refuses where only a patched nginx may yield", function()
-    handshake(place)
-    assert.truthy(seen(port, "ssl_client_hello")
-      :find("OpenResty's build can wait here", 1, true))
-  end)
+  -- OpenResty's nginx can wait there; Debian's would end the handshake, or
+  -- drop what runs.
+  for _, row in ipairs({
+    { "ssl_client_hello", handshake, nginx.is_openresty },
+    { "ssl_session_fetch", offer_session, nginx.has_pending_sessions },
+  })
+  do
+    local phase, enter, may_yield = row[1], row[2], row[3]
+    local name = may_yield() and "answers in the phase "
+      or "refuses, where only patches let it wait, in the phase "
+    it(name .. phase, function()
+      enter(place)
+      local expected = may_yield() and "^2$"
+        or "OpenResty's build can wait here"
+      assert.truthy(seen(port, phase):find(expected), seen(port, phase))
+    end)
+  end
 
   it("runs tasks to their end where nothing else runs yet", function()
     assert.equal("2", seen(port, "gone"))

@@ -5,9 +5,7 @@
 local nginx = require("tests.support.nginx")
 local socket = require("socket")
 
-local MODULES = [[
-load_module /usr/lib/nginx/modules/ndk_http_module.so;
-load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;]]
+local open, answer, get = nginx.open, nginx.answer, nginx.get
 
 local DELAY = 0.2 -- seconds that the slow upstream takes
 local LOAD = 4 -- seconds of one measurement
@@ -99,30 +97,12 @@ local function say(text, ...)
   io.stderr:write("    ", text:format(...), "\n")
 end
 
-local function open(port, path)
-  local connection = assert(socket.connect("127.0.0.1", port))
-  connection:settimeout(20)
-  assert(connection:send("GET " .. path
-    .. " HTTP/1.0\r\nHost: localhost\r\n\r\n"))
-  return connection
-end
-
-local function answer(connection)
-  local text = assert(connection:receive("*a"))
-  connection:close()
-  return text:match("^HTTP/1%.%d (%d+)"), text:match("\r\n\r\n(.-)%s*$")
-end
-
-local function get(port, path)
-  return answer(open(port, path))
-end
-
 local function started(workers, service)
   local place = nginx.new()
   place.path, place.cpath = package.path, os.getenv("NGINX_CPATH")
   place.upstream_folder = service.folder
   place.upstream_port, place.upstream_tls_port = service.port, service.tls_port
-  nginx.start(place, { modules = MODULES, http = SERVER, workers = workers })
+  nginx.start(place, { lua = true, http = SERVER, workers = workers })
   return place
 end
 
@@ -193,7 +173,7 @@ describe("nginx under load", function()
     service = nginx.new()
     service.tls_port, service.delay = nginx.free_port(), DELAY
     nginx.certify(service)
-    nginx.start(service, { modules = MODULES, http = UPSTREAM })
+    nginx.start(service, { lua = true, http = UPSTREAM })
     place = started(1, service)
   end)
 

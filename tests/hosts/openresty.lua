@@ -45,7 +45,8 @@ describe("examples/openresty", function()
       nginx.write(place, name, (text:gsub("127%.0%.0%.1:8080",
         "127.0.0.1:" .. place.port)))
     end
-    nginx.launch(place, "debian.conf",
+    nginx.launch(place,
+      nginx.is_openresty() and "nginx.conf" or "debian.conf",
       ("MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s"):format(server.api_key,
         server.base_url))
   end)

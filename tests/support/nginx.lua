@@ -1,9 +1,18 @@
 --- A real nginx of a spec's own: on a free port, in a folder of its own, ended
--- by its own process id.
+-- by its own process id. NGINX names another than the system's, such as
+-- OpenResty's.
 
+local child = require("tests.support.child")
 local socket = require("socket")
 
 local nginx = {}
+
+local COMMAND = child.quoted(os.getenv("NGINX") or "nginx")
+
+-- Debian builds the Lua module apart from nginx.
+local DEBIAN_LUA = [[
+load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;]]
 
 -- What every configuration begins with; the spec adds a server.
 local CONFIGURATION = [[
@@ -79,6 +88,19 @@ function nginx.certify(place)
   run(CERTIFICATE, place.folder, place.folder)
 end
 
+--- Whether this nginx is OpenResty's build, with its patches and Lua inside.
+function nginx.is_openresty()
+  local version = child.output_of(COMMAND .. " -v 2>&1")
+  return version:find("openresty/", 1, true) ~= nil
+end
+
+--- Whether a session's lookup may yield in it: where OpenSSL was not patched
+-- for that, the Lua module inside has a sentence to say so.
+function nginx.has_pending_sessions()
+  return nginx.is_openresty() and child.output_of("grep -a -o "
+    .. "'missing async sess get cb' \"$(command -v " .. COMMAND .. ")\"") == ""
+end
+
 --- The text of a file in the folder, "" where there is none.
 function nginx.read(place, name)
   local file = io.open(place.folder .. "/" .. name, "r")
@@ -91,13 +113,13 @@ end
 
 --- Starts nginx and waits until it listens.
 -- @tparam table place of `new`
--- @tparam table parts workers (1); modules, main, http: pieces of the
---   configuration, in which ${folder}, ${port} and other names of `place` stand
---   for themselves
+-- @tparam table parts workers (1); lua, whether there is Lua in it; main, http:
+--   pieces of the configuration, in which ${folder}, ${port} and other names of
+--   `place` stand for themselves
 -- @tparam string|nil environment assignments before the command
 function nginx.start(place, parts, environment)
   local text = filled(CONFIGURATION, {
-    modules = parts.modules or "",
+    modules = parts.lua and not nginx.is_openresty() and DEBIAN_LUA or "",
     main = parts.main or "",
     workers = parts.workers or 1,
     http = parts.http,
@@ -119,7 +141,7 @@ end
 -- @tparam string name of the configuration
 -- @tparam string|nil environment assignments before the command
 function nginx.launch(place, name, environment)
-  run("%s nginx -p %s -c %s >%s/start.log 2>&1 &", environment or "",
+  run("%s %s -p %s -c %s >%s/start.log 2>&1 &", environment or "", COMMAND,
     place.folder, name, place.folder)
   -- The file comes a little after the port.
   place.pid = await(function()
@@ -140,6 +162,35 @@ function nginx.stop(place)
       place.pid, place.pid)
   end
   run("rm -r %s", place.folder)
+end
+
+--- Sends a request to a server on this machine; `answer` waits for what comes.
+-- @tparam number port
+-- @tparam string path
+-- @treturn userdata connection
+function nginx.open(port, path)
+  local connection = assert(socket.connect("127.0.0.1", port))
+  connection:settimeout(20)
+  assert(connection:send("GET " .. path
+    .. " HTTP/1.0\r\nHost: localhost\r\n\r\n"))
+  return connection
+end
+
+--- Waits for the answer on a connection of `open`, and closes it.
+-- @tparam userdata connection
+-- @treturn string|nil status
+-- @treturn string|nil body, without the white space at its end
+function nginx.answer(connection)
+  local text = assert(connection:receive("*a"))
+  connection:close()
+  return text:match("^HTTP/1%.%d (%d+)"), text:match("\r\n\r\n(.-)%s*$")
+end
+
+--- Asks and waits for the answer, as `answer` gives it.
+-- @tparam number port
+-- @tparam string path
+function nginx.get(port, path)
+  return nginx.answer(nginx.open(port, path))
 end
 
 return nginx
