@@ -8,13 +8,20 @@ local testing = require("maiagent.testing")
 local OPENRESTY = "--add-module=../ngx_lua-0.10.25 --with-ld-opt=..."
 local DEBIAN = "--prefix=/usr/share/nginx --with-compat"
 
+-- What LuaJIT finds where OpenSSL has OpenResty's patch, and where it has not.
+local PATCHED = { SSL_magic_pending_session_ptr = true }
+local UNPATCHED = setmetatable({}, { __index = function(_, symbol)
+  error("undefined symbol: " .. symbol)
+end })
+
 -- 5.1 cannot yield across pcall; nginx has LuaJIT.
 local YIELDS_EVERYWHERE = pcall(coroutine.wrap(function()
   assert(pcall(coroutine.yield))
 end))
 
--- Runs fn(ngx) in a phase of a nginx that was built with such options.
-local function in_phase(phase, sleep, fn, configure)
+-- Runs fn(ngx) in a phase of a nginx that was built with such options and has
+-- such symbols.
+local function in_phase(phase, sleep, fn, configure, symbols)
   local ngx = {
     sleep = sleep,
     get_phase = function()
@@ -31,18 +38,21 @@ local function in_phase(phase, sleep, fn, configure)
       end,
     },
   }
+  local ffi = package.loaded.ffi
+  package.loaded.ffi = { cdef = function() end, C = symbols or UNPATCHED }
   rawset(_G, "ngx", ngx)
   local ok, problem = pcall(fn, ngx)
   rawset(_G, "ngx", nil)
+  package.loaded.ffi = ffi
   assert(ok, problem)
 end
 
 describe("in nginx a call", function()
   after_each(service.check)
 
-  -- phase, nginx's build
+  -- phase, nginx's build, its symbols
   for _, row in ipairs({
-    { "content" }, { "timer" }, { "ssl_session_fetch", OPENRESTY },
+    { "content" }, { "timer" }, { "ssl_session_fetch", OPENRESTY, PATCHED },
     { "ssl_client_hello", OPENRESTY },
   }) do
     it("lets others go on while it waits in the phase " .. row[1], function()
@@ -54,7 +64,7 @@ describe("in nginx a call", function()
         server:step(seconds)
       end, function()
         assert(client.chatbots:list())
-      end, row[2])
+      end, row[2], row[3])
       assert.is_true(slept > 0)
     end)
   end
@@ -71,12 +81,16 @@ describe("in nginx a call", function()
     end)
   end
 
-  -- phase, what the message says
+  -- phase, what the message says, nginx's build, its symbols
   for _, row in ipairs({
     { "log", "phase 'log'; start a timer with ngx.timer.at" },
     { "header_filter", "phase 'header_filter'; start a timer" },
     { "ssl_client_hello",
       "phase 'ssl_client_hello'; OpenResty's build can wait here" },
+    { "ssl_session_fetch", "phase 'ssl_session_fetch'; OpenResty's build can "
+      .. "wait here, if its OpenSSL is patched too", OPENRESTY },
+    { "ssl_session_fetch", "'ssl_session_fetch'; OpenResty's build can", DEBIAN,
+      PATCHED },
   }) do
     it("is refused in the phase " .. row[1] .. ", and nothing sent", function()
       local server = service.start()
@@ -86,7 +100,7 @@ describe("in nginx a call", function()
         local ok, message = pcall(client.chatbots.list, client.chatbots)
         assert.is_false(ok)
         assert.truthy(message:find(row[2], 1, true), message)
-      end)
+      end, row[3], row[4])
       assert.equal(0, #server:log())
     end)
   end
