@@ -146,16 +146,14 @@ static bool check_options(lua_State *L) {
 static bool add_body(lua_State *L, struct request *request) {
   size_t length;
   const char *body = lua_tolstring(L, BODY, &length);
-  if (body) {
-    request->has_body = true;
-    enum buffer_result result = buffer_add(&request->body, body, length);
-    if (!request_fits(L, result, "body", request->body.limit))
-      return false;
-  }
-  if (!lua_isnil(L, TYPE) &&
-      !request_content_type(L, request, lua_tostring(L, TYPE)))
-    return false;
-  return lua_isnil(L, PARTS) || request_form(L, request, PARTS);
+  enum buffer_result result = BUFFER_OK;
+  if (body)
+    result = buffer_add(&request->body, body, length);
+  request->has_body = body != NULL;
+  return request_fits(L, result, "body", request->body.limit) &&
+         (lua_isnil(L, TYPE) ||
+          request_content_type(L, request, lua_tostring(L, TYPE))) &&
+         (lua_isnil(L, PARTS) || request_form(L, request, PARTS));
 }
 
 static bool add_all(lua_State *L, struct request *request,

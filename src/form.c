@@ -112,11 +112,8 @@ static bool add_file(struct form *form, curl_mimepart *to, const char *path,
     return false;
   }
   form->large = form->large || file->size >= LARGE_FILE;
-  if (curl_mime_data_cb(to, file->size, on_read, on_seek, NULL, file) ==
-      CURLE_OK)
-    return true;
-  out_of_memory(failure);
-  return false;
+  curl_mime_data_cb(to, file->size, on_read, on_seek, NULL, file);
+  return true;
 }
 
 static bool add_part(struct form *form, const struct request_part *part,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,15 +14,13 @@
 struct lock {
   bool open;
   int fd; /* meant only while it is open */
-  char *path;
+  char path[];
 };
 
 static void release(struct lock *lock) {
   if (lock->open)
     close(lock->fd);
   lock->open = false;
-  free(lock->path);
-  lock->path = NULL;
 }
 
 static struct lock *check(lua_State *L) {
@@ -70,9 +67,10 @@ static int take(struct lock *lock, bool *taken) {
   return EAGAIN;
 }
 
-static struct lock *new_lock(lua_State *L) {
-  struct lock *lock = lua_newuserdata(L, sizeof *lock);
+static struct lock *new_lock(lua_State *L, const char *path, size_t length) {
+  struct lock *lock = lua_newuserdata(L, sizeof *lock + length + 1);
   memset(lock, 0, sizeof *lock);
+  memcpy(lock->path, path, length + 1);
   luaL_getmetatable(L, LOCK_CLASS);
   lua_setmetatable(L, -2);
   return lock;
@@ -82,10 +80,7 @@ int lock_new(lua_State *L) {
   size_t length;
   const char *path = luaL_checklstring(L, 1, &length);
   luaL_argcheck(L, strlen(path) == length, 1, "contains a zero byte");
-  struct lock *lock = new_lock(L);
-  lock->path = strdup(path);
-  if (!lock->path)
-    return luaL_error(L, "not enough memory");
+  struct lock *lock = new_lock(L, path, length);
   bool taken = false;
   int error = EAGAIN;
   for (int i = 0; i < ATTEMPTS && error == EAGAIN; i++)

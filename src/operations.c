@@ -390,16 +390,13 @@ static bool add_url(lua_State *L, struct call *call) {
 static bool add_json(lua_State *L, struct call *call) {
   struct request *request = call->request;
   const char *arrays = arrays_of(&call->op);
+  const char *empty = !strncmp(arrays, "[]", 2) ? "[]" : "{}";
   request->has_body = true;
-  if (lua_istable(L, call->params)) {
-    if (!json_encode(L, call->params, arrays, &request->body))
-      return false;
-  } else {
-    const char *empty = !strncmp(arrays, "[]", 2) ? "[]" : "{}";
-    if (!request_fits(L, buffer_text(&request->body, empty), "body", 2))
-      return false;
-  }
-  return request_content_type(L, request, "application/json");
+  bool fits =
+      lua_istable(L, call->params)
+          ? json_encode(L, call->params, arrays, &request->body)
+          : request_fits(L, buffer_text(&request->body, empty), "body", 2);
+  return fits && request_content_type(L, request, "application/json");
 }
 
 static bool add_params(lua_State *L, struct call *call) {

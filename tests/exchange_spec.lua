@@ -112,6 +112,20 @@ describe("a reply", function()
     assert.is_nil(x:header("b"))
   end)
 
+  it("takes a folded line for a part of the one before it", function()
+    local x = exchange(reply("", 200, "A: 1\r\n 2\r\n\t3\r\nB: 4\r\n"))
+    assert.equal("1 2\t3", x:header("a"))
+    assert.equal("4", x:header("b"))
+  end)
+
+  it("passes over a line that is no header", function()
+    local x = exchange(reply("", 200, "A: 1\r\nnothing\r\nB: 2\r\n"))
+    assert.is_true(x:done())
+    if not x:failure() then -- newer libcurls refuse it
+      assert.same({ a = "1", b = "2", ["content-length"] = "0" }, x:headers())
+    end
+  end)
+
   it("may repeat a header very often", function()
     local count = 50000
     local x = exchange(reply("", 200, ("A: 1\r\nB: 2\r\n"):rep(count / 2)))

@@ -1,3 +1,4 @@
+local child = require("tests.support.child")
 local core = require("maiagent.core")
 local http = require("maiagent.http")
 local raw_server = require("tests.support.raw_server")
@@ -203,6 +204,32 @@ describe("a client", function()
     assert.matches("^%d+%.%d+", http.versions().curl)
     assert.is_string(http.versions().ssl)
   end)
+end)
+
+describe("maiagent.http", function()
+  -- what a program does, what it is told
+  local rows = {
+    { "pcall(require, 'maiagent.http')",
+      "maiagent.http: maiagent.core has to be loaded before" },
+    { "(function() require('maiagent.core'); debug.getregistry()"
+      .. "['maiagent.request'].version = '0.1'; "
+      .. "return pcall(require, 'maiagent.http') end)()",
+      "maiagent.core is 0.1" },
+  }
+
+  for _, row in ipairs(rows) do
+    it("says so: " .. row[2], function()
+      local folder = child.folder()
+      local file = assert(io.open(folder .. "/load.lua", "w"))
+      file:write("print(", row[1], ")\n")
+      file:close()
+      local _, output = child.run(child.root,
+        child.command({}, folder .. "/load.lua"))
+      child.remove(folder)
+      assert.truthy(output:find("^false"), output)
+      assert.truthy(output:find(row[2], 1, true), output)
+    end)
+  end
 end)
 
 describe("the descriptor", function()
@@ -434,6 +461,26 @@ describe("a fork", function()
     run(client, start(server), server)
     assert.equal(idle + 1, server.accepted)
     assert.equal(fd, client:fd())
+  end)
+
+  -- Its descriptor was silent of what had ended before it was there.
+  it("tells in the child, too, of ends that someone waits for", function()
+    local server = silent()
+    local x = start(server)
+    run(client, arrived(server, 1), server)
+    assert.is_false(x:done())
+    in_child(server, function()
+      client:step()
+      local other = start(server)
+      for _ = 1, 20 do -- whatever libcurl itself has to tell meanwhile
+        client:step()
+        assert(readable(), "nobody told")
+      end
+      other:close()
+      assert.is_true(x:done())
+    end)
+    server.answer_all("there")
+    run(client, x, server)
   end)
 
   it("ends in the child what the parent waits for", function()

@@ -244,6 +244,47 @@ describe("an upload", function()
       end)
   end
 
+  -- Storage takes all bytes over a connection that it kept, and hangs up.
+  -- what is sent, whether it is sent again
+  local again = {
+    { "a path", function(path)
+      return path
+    end, true },
+    { "content", function()
+      return { content = "0123456789", filename = "x.txt" }
+    end, true },
+    { "a reader", function()
+      local left = { "01234", "56789" }
+      return { filename = "x.txt", size = 10, reader = function()
+        return table.remove(left, 1)
+      end }
+    end, false },
+  }
+
+  for _, row in ipairs(again) do
+    it("of " .. row[1] .. (row[3] and " goes" or " does not go")
+      .. " out again where a kept connection is closed", function()
+      local server = service.start()
+      local client = service.client(server, { max_retries = 0 })
+      local kb = knowledge_base(client)
+      local path = os.tmpname()
+      local file = assert(io.open(path, "wb"))
+      file:write("0123456789")
+      file:close()
+      assert(client.knowledge_bases.files:upload(kb, path))
+      server:fault({ kind = "raw", bytes = "", path = STORE })
+      local sent, err = client.knowledge_bases.files:upload(kb, row[2](path))
+      os.remove(path)
+      if row[3] then
+        assert.equal(10, assert(sent, err).size)
+        assert.equal(3, count(server, STORE))
+      else
+        assert.equal("connection", err.kind)
+        assert.equal(2, count(server, STORE))
+      end
+    end)
+  end
+
   it("asks again for a URL that is too old when it is used", function()
     local server = service.start({ presign_lifetime = 0.2 })
     local client = service.client(server)
