@@ -80,7 +80,7 @@ static void begin_head(struct transfer *t, const char *line, size_t length) {
   const char *space = memchr(line, ' ', length);
   buffer_clear(&t->head);
   t->head_done = false;
-  t->status = space ? atoi(space + 1) : 0;
+  t->status = space ? (int)strtol(space + 1, NULL, 10) : 0;
 }
 
 /* libcurl's lines end as they came; they are no C strings. */
