@@ -46,9 +46,9 @@ bool easy_trust_file(CURL *easy, const char *ca_file);
 /* Says which codings of a reply are welcome; false when out of memory. */
 bool easy_accept(CURL *easy, bool compressed, bool to_file);
 
-/* Buffers of the size that is fastest, for whole files if `large`, or fit for a
-** limit in bytes per second (0: none), which is set too. */
-void easy_set_speed(CURL *easy, bool large, curl_off_t limit);
+/* Buffers of the size that is fastest, where a file is received too, or fit for
+** a limit in bytes per second (0: none), which is set too. */
+void easy_set_speed(CURL *easy, bool to_file, curl_off_t limit);
 
 #pragma GCC visibility pop
 

@@ -15,8 +15,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* While less than this waits, more is wanted: as much as libcurl takes at once
-** with its large buffers. One piece may still be longer. */
+/* While less than this waits, more is wanted: a few of the blocks that libcurl
+** takes at once. One piece may still be longer. */
 #define FEED_AHEAD ((size_t)256 * 1024)
 
 /* All zeros: nothing is fed. */

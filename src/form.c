@@ -10,9 +10,6 @@
 
 #include "mtime.h"
 
-/* From here on the larger buffers are worth their memory. */
-#define LARGE_FILE (256 * 1024)
-
 struct form_file {
   struct form_file *next;
   struct failure *failure;
@@ -111,7 +108,6 @@ static bool add_file(struct form *form, curl_mimepart *to, const char *path,
     failure_file(failure, path, error);
     return false;
   }
-  form->large = form->large || file->size >= LARGE_FILE;
   curl_mime_data_cb(to, file->size, on_read, on_seek, NULL, file);
   return true;
 }
@@ -125,7 +121,6 @@ static bool add_part(struct form *form, const struct request_part *part,
       (!part->filename || curl_mime_filename(to, part->filename) == CURLE_OK);
   if (fits && part->path)
     return add_file(form, to, part->path, failure);
-  form->large = form->large || (part->fed && part->size >= LARGE_FILE);
   if (fits && part->fed)
     fits = feed_attach(&form->feed, to, part->size, member, failure);
   else if (fits)

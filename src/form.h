@@ -21,7 +21,6 @@ struct form {
   curl_mime *mime;
   struct form_file *files;
   struct feed feed;
-  bool large; /* big enough for large buffers to pay */
 };
 
 /* Makes `form` the body of the member's easy handle, part by part in the order

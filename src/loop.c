@@ -141,14 +141,20 @@ static void serve(struct loop *loop, const struct epoll_event *event) {
 }
 
 /* With a limit one at a time: the kernel puts who was told last, so that nobody
-** is left out for ever when the time is over before all are served. */
+** is left out for ever when the time is over before all are served. Who sends
+** is asked again at once: libcurl sends a single block each time, and with all
+** that lies between two steps an upload took a tenth more CPU. */
 static void platform_step(struct loop *loop, double limit) {
   struct epoll_event events[READY_AT_ONCE];
   int most = limit > 0 ? 1 : READY_AT_ONCE, count = most;
-  for (int told = 0; count == most && told < READY_AT_ONCE; told += count) {
+  bool more = true;
+  for (int told = 0; more && told < READY_AT_ONCE; told += count) {
     count = epoll_wait(loop->epoll, events, most, 0);
-    for (int i = 0; i < count; i++)
+    more = count == most;
+    for (int i = 0; i < count; i++) {
       serve(loop, &events[i]);
+      more = more || (events[i].events & EPOLLOUT);
+    }
     if (count > 0 && limit > 0 && loop_now() >= limit)
       return; /* the timer stands, and sockets look at libcurl's time as well */
   }

@@ -191,7 +191,7 @@ static bool set_options(struct transfer *t,
   double most = endless ? LONGEST_CONNECT : settings->connect;
   long connect = (long)(most * 1000);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect > 0 ? connect : 1L);
-  easy_set_speed(easy, t->form.large || t->sink.path, settings->max_speed);
+  easy_set_speed(easy, t->sink.path != NULL, settings->max_speed);
   easy_wait_for_multiplexing(easy, t->request->url.data);
   return set_text(t, CURLOPT_URL, t->request->url.data) &&
          set_text(t, CURLOPT_PROXY, settings->proxy) &&
