@@ -10,6 +10,7 @@
 static const char *ca_bundle, *ca_directory;
 static bool ca_hashed, reusable;
 static CURLcode global_result;
+static unsigned forks;
 
 #if LIBCURL_VERSION_NUM >= 0x074600
 /* OpenSSL's c_rehash names its links by eight hexadecimal digits, ".0". */
@@ -62,9 +63,15 @@ static bool has_stale_header(void) {
 
 bool easy_is_reusable(void) { return reusable; }
 
+static void count_fork(void) { forks++; }
+
+unsigned easy_forks(void) { return forks; }
+
 static void global_init(void) {
   reusable = !has_stale_header();
-  global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+  global_result = CURLE_OUT_OF_MEMORY;
+  if (pthread_atfork(NULL, NULL, count_fork) == 0)
+    global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (global_result == CURLE_OK)
     find_certificates();
 }

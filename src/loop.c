@@ -249,7 +249,7 @@ static bool make_multi(struct loop *loop) {
 bool loop_open(struct loop *loop) {
   if (!loop->open) {
     loop->open = easy_ready() && platform_open(loop);
-    loop->owner = getpid();
+    loop->owner = easy_forks();
     if (loop->open && loop->signalled > 0)
       platform_signal(loop, true);
   }
@@ -281,7 +281,7 @@ static void forget(struct loop *loop) {
 }
 
 void loop_enter(struct loop *loop) {
-  if (loop->open && loop->owner != getpid())
+  if (loop->open && loop->owner != easy_forks())
     forget(loop);
 }
 

@@ -36,10 +36,10 @@ struct loop_member {
 
 /* All zeros is a valid, closed loop. */
 struct loop {
-  CURLM *multi; /* NULL until the first use */
-  bool open;    /* the descriptors are */
-  bool broken;  /* `multi` cannot be used any more */
-  pid_t owner;  /* the process that opened it */
+  CURLM *multi;   /* NULL until the first use */
+  bool open;      /* the descriptors are */
+  bool broken;    /* `multi` cannot be used any more */
+  unsigned owner; /* the process that opened it, as easy_forks tells */
   long max_connections;
   int epoll, timer, event; /* meant only while it is open */
   double deadline;         /* libcurl's timer (loop_now), 0: none */

@@ -9,6 +9,7 @@
 #include <direct.h>
 #include <fcntl.h>
 #include <io.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -22,6 +23,14 @@
 #define S_ISLNK(mode) ((void)(mode), 0)
 #define lstat stat
 #define mkdir(path, mode) _mkdir(path)
+
+/* There is no fork. */
+#undef pthread_atfork
+static inline int pthread_atfork(void (*before)(void), void (*parent)(void),
+                                 void (*child)(void)) {
+  (void)before, (void)parent, (void)child;
+  return 0;
+}
 
 static inline int geteuid(void) { return 0; } /* as stat's st_uid there */
 
