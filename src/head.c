@@ -28,7 +28,9 @@ static bool add_line(struct curl_slist **list, const char *line) {
   return add(list, name);
 }
 
-bool head_list(struct curl_slist **list, const struct request *request) {
+/* Of its own libcurl adds an Expect and a type, but only to a body. */
+bool head_list(struct curl_slist **list, const struct request *request,
+               bool has_body) {
   const struct buffer *lines = &request->headers;
   bool typed = request->parts != NULL;
   size_t at = 0;
@@ -39,6 +41,8 @@ bool head_list(struct curl_slist **list, const struct request *request) {
       return false;
     at += strlen(line) + 1;
   }
+  if (!has_body)
+    return true;
   return add(list, "Expect:") && (typed || add(list, "Content-Type:"));
 }
 

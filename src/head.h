@@ -19,9 +19,10 @@ struct head_field {
   size_t name_length, value_length;
 };
 
-/* Adds the lines that `request` goes out with to `list`, which is the caller's
-** to free even then; false when out of memory. */
-bool head_list(struct curl_slist **list, const struct request *request);
+/* Adds the lines that `request` goes out with, with a body or without any, to
+** `list`, which is the caller's to free even then; false when out of memory. */
+bool head_list(struct curl_slist **list, const struct request *request,
+               bool has_body);
 
 /* Overwrites and frees such a list; it is NULL then. */
 void head_free(struct curl_slist **list);

@@ -135,8 +135,14 @@ static bool on_end(struct loop_member *member, enum loop_end how,
 ** The start
 */
 
+static bool has_body(const struct request *request) {
+  const char *method = request->method;
+  return request->has_body || request->parts || strcmp(method, "POST") == 0 ||
+         strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+}
+
 static bool set_headers(struct transfer *t) {
-  if (!head_list(&t->headers, t->request))
+  if (!head_list(&t->headers, t->request, has_body(t->request)))
     return false;
   curl_easy_setopt(t->member.easy, CURLOPT_HTTPHEADER, t->headers);
   return true;
@@ -151,9 +157,7 @@ static bool set_body(struct transfer *t) {
   const struct request *request = t->request;
   const char *method = request->method;
   CURL *easy = t->member.easy;
-  bool post = strcmp(method, "POST") == 0;
-  bool writes = post || strcmp(method, "PUT") == 0 ||
-                strcmp(method, "PATCH") == 0 || request->has_body;
+  bool writes = has_body(request);
   if (strcmp(method, "HEAD") == 0) {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     return true;
@@ -167,8 +171,9 @@ static bool set_body(struct transfer *t) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body ? body : "");
   }
-  bool implied = request->parts || writes ? post : strcmp(method, "GET") == 0;
-  return implied || set_text(t, CURLOPT_CUSTOMREQUEST, method);
+  const char *implied = writes ? "POST" : "GET";
+  return strcmp(method, implied) == 0 ||
+         set_text(t, CURLOPT_CUSTOMREQUEST, method);
 }
 
 static bool set_trust(struct transfer *t, struct loop *loop,
