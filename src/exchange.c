@@ -6,7 +6,6 @@
 
 #include "head.h"
 
-#define EXCHANGE_CLASS "maiagent.exchange"
 #define LIVE_KEY "maiagent.live"
 
 struct live *live_get(lua_State *L) {
@@ -34,6 +33,7 @@ struct exchange *exchange_new(lua_State *L, int client, int request) {
   memset(exchange, 0, sizeof *exchange);
   luaL_getmetatable(L, EXCHANGE_CLASS);
   lua_setmetatable(L, -2);
+  exchange->reply.bytes = &exchange->transfer.reply;
   exchange->transfer.under_way = &live_get(L)->exchanges;
   lua_insert(L, -2); /* exchange, what it keeps alive */
   lua_setuservalue(L, -2);
@@ -199,6 +199,12 @@ static int exchange_body(lua_State *L) {
   return 1;
 }
 
+/* The body is not needed any more, whole or in part. */
+static int exchange_drop(lua_State *L) {
+  buffer_free(&check(L)->transfer.reply);
+  return 0;
+}
+
 static int exchange_read(lua_State *L) {
   struct transfer *t = &check(L)->transfer;
   bool empty = t->reply.length == 0;
@@ -331,15 +337,25 @@ static int exchange_redirect(lua_State *L) {
 */
 
 static const luaL_Reg methods[] = {
-    {"done", exchange_done},       {"failure", exchange_failure},
-    {"status", exchange_status},   {"headers", exchange_headers},
-    {"header", exchange_header},   {"body", exchange_body},
-    {"read", exchange_read},       {"sent", exchange_sent},
-    {"idle", exchange_idle},       {"progress", exchange_progress},
-    {"timings", exchange_timings}, {"redirect", exchange_redirect},
-    {"hungry", exchange_hungry},   {"feed", exchange_feed},
-    {"stored", exchange_stored},   {"keep", exchange_keep},
-    {"close", exchange_close},     {NULL, NULL},
+    {"done", exchange_done},
+    {"failure", exchange_failure},
+    {"status", exchange_status},
+    {"headers", exchange_headers},
+    {"header", exchange_header},
+    {"body", exchange_body},
+    {"drop", exchange_drop},
+    {"read", exchange_read},
+    {"sent", exchange_sent},
+    {"idle", exchange_idle},
+    {"progress", exchange_progress},
+    {"timings", exchange_timings},
+    {"redirect", exchange_redirect},
+    {"hungry", exchange_hungry},
+    {"feed", exchange_feed},
+    {"stored", exchange_stored},
+    {"keep", exchange_keep},
+    {"close", exchange_close},
+    {NULL, NULL},
 };
 
 void class_register(lua_State *L, const char *name, const luaL_Reg *functions,

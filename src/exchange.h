@@ -5,6 +5,7 @@
 #define MAIAGENT_EXCHANGE_H
 
 #include "compat.h"
+#include "reply.h"
 #include "transfer.h"
 
 #pragma GCC visibility push(hidden)
@@ -16,6 +17,7 @@ struct live {
 };
 
 struct exchange {
+  struct reply reply; /* first */
   struct transfer transfer;
 };
 

@@ -10,6 +10,7 @@
 
 #include "json_list.h"
 #include "json_text.h"
+#include "reply.h"
 
 /* The most that one may ask for; cJSON itself parses to 1000. */
 #if CJSON_NESTING_LIMIT < 1000
@@ -425,12 +426,23 @@ static void prepare(struct decoder *d) {
   lua_settop(L, d->key_slots + KEY_SLOTS);
 }
 
+/* Of a string, or of an exchange; NULL of anything else. */
+static const char *text_at(lua_State *L, int index, size_t *length) {
+  if (lua_type(L, index) == LUA_TSTRING)
+    return lua_tolstring(L, index, length);
+  const struct reply *reply = luaL_testudata(L, index, EXCHANGE_CLASS);
+  if (!reply)
+    return NULL;
+  *length = reply->bytes->length;
+  return reply->bytes->data ? reply->bytes->data : "";
+}
+
 int json_decode(lua_State *L) {
-  size_t length;
-  if (lua_type(L, 1) != LUA_TSTRING)
+  size_t length = 0;
+  const char *text = text_at(L, 1, &length);
+  if (!text)
     return json_misuse(L, "decode", "text");
   lua_Number nesting = luaL_optnumber(L, 3, JSON_NESTING);
-  const char *text = lua_tolstring(L, 1, &length);
   struct decoder d = {.L = L, .text = text, .end = text + length, .at = text};
   d.keep_null = lua_toboolean(L, 2);
   d.nesting =

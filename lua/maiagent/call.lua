@@ -166,19 +166,20 @@ local function decode_error(response, text, problem, pending)
 end
 
 local function decoded(state, pending, exchange, response)
+  local settings = state.settings
+  local value, problem =
+    core.decode(exchange, settings.keep_null, settings.limits.nesting)
+  if value ~= nil then
+    exchange:drop() -- the response keeps the exchange
+    return value, nil, response
+  end
   local text = exchange:body()
   if text == "" and (response.status == 204 or response.status == 205) then
     return true, nil, response
   end
-  local settings = state.settings
-  local value, problem =
-    core.decode(text, settings.keep_null, settings.limits.nesting)
-  if value == nil then
-    local kind = exchange:header("content-type") or "no content type"
-    problem = problem .. " (" .. kind .. ", " .. #text .. " bytes)"
-    return nil, decode_error(response, text, problem, pending), response
-  end
-  return value, nil, response
+  local kind = exchange:header("content-type") or "no content type"
+  problem = problem .. " (" .. kind .. ", " .. #text .. " bytes)"
+  return nil, decode_error(response, text, problem, pending), response
 end
 
 -- How each kind of reply becomes a value.
