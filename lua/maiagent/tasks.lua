@@ -44,22 +44,24 @@ local function stopped(self)
 end
 
 local function due(self, task, time)
+  local early = time < task.wake and not self.closed
+  if early and task.changes == self.changes then
+    return false
+  end
   local status = coroutine.status(task.thread)
   if status == "dead" then
     return true -- memory ran out before its end could be told: tell it now
   elseif status ~= "suspended" then
     return false -- it is what drives us, or drives who drives us
   end
-  if not task.subject then
-    return self.closed or time >= task.wake
-  end
-  local quiet = time < task.wake and task.changes == self.changes
-  if quiet and not self.closed then
-    return false
-  end
   task.changes = self.changes
-  local done, wake = task.subject:done()
-  task.wake = math.min(task.deadline, wake or FOREVER)
+  if not task.subject then
+    return not early
+  end
+  local done, wake = task.subject:done(early)
+  if wake or not early then
+    task.wake = math.min(task.deadline, wake or FOREVER)
+  end
   return done or time >= task.deadline
 end
 
@@ -86,6 +88,7 @@ local function resume(self, task, ...)
   local outer = self.current
   self.resumed = self.resumed + 1
   self.current = task
+  task.changes = nil -- what dies here, for want of memory, is looked at
   settle(self, outer, task, coroutine.resume(task.thread, ...))
 end
 
@@ -194,7 +197,7 @@ Task.__close = cancel
 
 -- At least one task is resumed, however late it is.
 local function spent(self)
-  return self.limit and self.resumed > 0 and now() >= self.limit
+  return self.resumed > 0 and now() >= self.limit
 end
 
 -- Who was not served this time comes first the next time.
@@ -220,7 +223,7 @@ local function drive(self, tasks)
   -- Tasks may be added meanwhile; `kept` never overtakes the reading index.
   local time, earliest, kept = now(), FOREVER, 0
   local i = 1
-  while i <= #tasks and not spent(self) do
+  while i <= #tasks and not (self.limit and spent(self)) do
     local task = tasks[i]
     if not task.finished and due(self, task, time) then
       resume(self, task)
@@ -228,7 +231,7 @@ local function drive(self, tasks)
     if not task.finished then
       kept = kept + 1
       tasks[kept] = task
-      earliest = math.min(earliest, task.wake)
+      earliest = task.wake < earliest and task.wake or earliest
     end
     i = i + 1
   end

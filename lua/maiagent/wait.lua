@@ -3,7 +3,8 @@
 --
 -- A hub is what a client and its `with` copies share: the libcurl handle, the
 -- tasks made by `go`, and how to wait. Whoever waits gives a subject with a
--- method `done()` that answers true, or false and when to ask again.
+-- method `done(early)` that answers true, or false and when to ask again; that
+-- may be left out where `early` says that its time has not come.
 
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
@@ -100,7 +101,7 @@ end
 local function turn(self, budget)
   local limit = budget and now() + budget / 1000
   local running = step_native(self, budget)
-  if self.driving then
+  if self.driving or #self.tasks == 0 then
     return running, FOREVER
   end
   self.limit, self.resumed = limit, 0
