@@ -374,6 +374,17 @@ static int request_url(lua_State *L) {
   return 1;
 }
 
+/* path() -> what of the URL names the resource: no host, no query. */
+static int request_path(lua_State *L) {
+  struct url_text url = text_in(&check(L)->url);
+  struct url_parts parts;
+  if (url_parse(url, &parts))
+    lua_pushliteral(L, "");
+  else
+    lua_pushlstring(L, url.data + parts.path, parts.query - parts.path);
+  return 1;
+}
+
 static int request_body(lua_State *L) {
   const struct request *request = check(L);
   struct url_text body = text_in(&request->body);
@@ -415,10 +426,10 @@ static int request_tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"set", request_set},   {"authorize", request_authorize},
-    {"url", request_url},   {"method", request_method},
-    {"body", request_body}, {"headers", request_headers},
-    {NULL, NULL},
+    {"set", request_set},         {"authorize", request_authorize},
+    {"url", request_url},         {"method", request_method},
+    {"path", request_path},       {"body", request_body},
+    {"headers", request_headers}, {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

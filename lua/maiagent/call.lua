@@ -68,26 +68,36 @@ local function dress(state, request, options, reply)
   return secret
 end
 
-local function exchange_settings(state, options, more)
-  local settings = state.settings
-  local result = {
+-- Made once: most calls have nothing of their own.
+local function common_settings(settings)
+  local common = settings.exchange or {
+    connect = settings.timeout.connect,
     reply_limit = settings.limits.reply,
     header_limit = settings.limits.header,
     ca_file = settings.ca_file,
     insecure = settings.insecure,
     proxy = settings.proxy,
     user_agent = settings.user_agent,
-    max_speed = options.max_speed,
     compressed = true,
   }
-  for name, value in pairs(more or {}) do
-    result[name] = value
-  end
-  return result
+  settings.exchange = common
+  return common
 end
 
-local function path_of(request)
-  return (request:url():gsub("^%a+://[^/]*", ""):gsub("[?#].*$", ""))
+local function exchange_settings(state, options, more)
+  local common = common_settings(state.settings)
+  if not (options.timeout or options.max_speed or more.repeatable
+    or more.settings)
+  then
+    return common
+  end
+  local result = options_of.merged(common, more.settings)
+  local timeout = options.timeout
+  result.connect = type(timeout) == "table" and timeout.connect
+    or common.connect
+  result.max_speed = options.max_speed
+  result.idempotent = more.repeatable
+  return result
 end
 
 --- How a request is to be sent, as `send` takes it.
@@ -104,15 +114,13 @@ local function transport(state, request, options, more)
   local timeout = more.file and settings.file_timeout or settings.timeout
   return {
     operation = more.operation,
-    path = path_of(request),
+    path = request:path(),
     timeout = options.timeout
       and options_of.merged(timeout, options.timeout) or timeout,
-    policy = {
-      max_retries = max_retries,
-      random = state.random,
-      repeatable = more.repeatable,
-    },
-    settings = exchange_settings(state, options, more.settings),
+    max_retries = max_retries,
+    random = state.random,
+    repeatable = more.repeatable,
+    settings = exchange_settings(state, options, more),
     redact = more.secret and redactor(more.secret),
     follow = more.follow,
     on_event = settings.on_event,

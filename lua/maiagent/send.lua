@@ -15,8 +15,6 @@ local LONGEST_REDIRECTS = 5
 local READER_REST = 0.001 -- seconds after a reader gave nothing
 local PROGRESS_INTERVAL = 0.1 -- seconds between two looks at the counters
 
-local IDEMPOTENT = { GET = true, HEAD = true, PUT = true, DELETE = true }
-
 local Pending = { __name = "maiagent.pending" }
 local methods = {}
 Pending.__index = methods
@@ -100,16 +98,23 @@ local function idle_time(pending)
   return math.min(pending.exchange:idle(), now() - pending.watched_since)
 end
 
+local function rested(pending)
+  return not pending.rests_until or now() >= pending.rests_until
+end
+
 -- The subject that `wait` asks: done when the exchange is, or when the call's
--- idle limit is over.
-function methods:done()
+-- idle limit is over, of which there is nothing new before its time.
+function methods:done(early)
   local exchange = self.exchange
   if self.ticket then
     return self.ticket:done() or self.hub.closed or false
   end
-  local rested = now() >= (self.rests_until or 0)
-  if exchange:done() or (self.call.feed and rested and exchange:hungry()) then
+  if exchange:done()
+    or (self.call.feed and rested(self) and exchange:hungry())
+  then
     return true
+  elseif early then
+    return false
   end
   local left = self.call.timeout.idle - idle_time(self)
   if left <= 0 then
@@ -149,10 +154,6 @@ local function overdue(pending)
   end
 end
 
-local function unreadable(message)
-  return { kind = "file", message = "reader: " .. message }
-end
-
 -- The time that a reader takes is not one in which the line was idle. One that
 -- has nothing yet is asked again after others had their turn.
 local function feed(pending)
@@ -162,9 +163,10 @@ local function feed(pending)
     local bytes, message = callback(pending, pending.call.feed)
     pending.watched_since = now()
     if bytes == nil and message ~= nil then
-      return unreadable(tostring(message))
+      return { kind = "file", message = "reader: " .. tostring(message) }
     elseif bytes ~= nil and type(bytes) ~= "string" then
-      return unreadable("a string or nil expected, got " .. type(bytes))
+      return { kind = "file",
+        message = "reader: a string or nil expected, got " .. type(bytes) }
     elseif bytes == "" then
       pending.rests_until = now() + READER_REST
       return nil
@@ -223,12 +225,14 @@ local function await(pending)
   local exchange = pending.exchange
   wait.watch(pending.hub, pending)
   pending.watched_since = now()
-  local problem, until_when = not exchange:done() and overdue(pending) or nil
-  while not exchange:done() and not problem do
-    problem, until_when = attend(pending)
-    if not problem and not exchange:done() then
+  local problem, until_when
+  while not problem and not exchange:done() do
+    problem = overdue(pending)
+    if not problem then
+      problem, until_when = attend(pending)
+    end
+    if not problem then
       wait.pause(pending.hub, pending, until_when)
-      problem = not exchange:done() and overdue(pending) or nil
     end
   end
   wait.watch(pending.hub, nil)
@@ -277,7 +281,7 @@ end
 local function announce_retry(pending, delay, outcome)
   local info = {
     attempt = pending.attempts,
-    max_retries = pending.call.policy.max_retries,
+    max_retries = pending.call.max_retries,
     delay = delay,
     status = outcome.status,
     kind = outcome.kind,
@@ -338,9 +342,11 @@ local function renew(pending)
 end
 
 local function again(pending, outcome)
-  local method = pending.request:method()
-  local delay =
-    retry.delay(pending.call.policy, method, pending.attempts, outcome)
+  if outcome.status and outcome.status < 400 then
+    return false
+  end
+  local delay = retry.delay(pending.call, pending.request:method(),
+    pending.attempts, outcome)
   if not delay or now() + delay >= pending.deadline then
     return false
   end
@@ -467,24 +473,17 @@ end
 --- Puts a prepared request on the wire.
 -- @tparam table hub of `wait`
 -- @tparam userdata request
--- @tparam table call timeout (connect, idle, total), policy (max_retries,
---   random, repeatable), settings (of the exchange), path, operation, redact,
---   follow (prepares a request for a redirect's target and the URL before it,
---   or gives nil and the reason), on_event, on_retry, on_progress, progress
---   ("sent" or "received"), feed (gives the next bytes of a body, nil at its
---   end, or nil and a message), sink (where a file goes: see `fetch`)
+-- @tparam table call timeout (idle, total), what `retry.delay` wants, settings
+--   (of the exchange), path, operation, redact, follow (prepares a request for
+--   a redirect's target and the URL before it, or gives nil and the reason),
+--   on_event, on_retry, on_progress, progress ("sent" or "received"), feed
+--   (gives the next bytes of a body, nil at its end, or nil and a message),
+--   sink (where a file goes: see `fetch`)
 -- @treturn table pending: `:finish()`, `:cancel()`
 local function start(hub, request, call)
   wait.waiter(hub)
-  call.settings.connect = call.timeout.connect
-  call.settings.idempotent = call.policy.repeatable
-    or IDEMPOTENT[request:method()] or false
   local pending = setmetatable({
-    hub = hub,
-    request = request,
-    call = call,
-    attempts = 0,
-    redirects = 0,
+    hub = hub, request = request, call = call, attempts = 0, redirects = 0,
   }, Pending)
   -- What is asked for ahead neither queues nor takes the last slot: it may be
   -- long until somebody waits for it, and so sees that it hangs.
