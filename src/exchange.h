@@ -34,9 +34,9 @@ struct exchange *exchange_new(lua_State *L, int client, int request);
 /* [-0, +2, e] pushes kind and message of the exchange's failure. */
 void exchange_push_failure(lua_State *L, const struct exchange *exchange);
 
-/* [-0, +0, e] makes a class: `methods` in a table of their own, `close` for
+/* [-0, +0, e] makes a class: `functions` in a table of their own, `close` for
 ** every way in which an object may end. */
-void class_register(lua_State *L, const char *name, const luaL_Reg *methods,
+void class_register(lua_State *L, const char *name, const luaL_Reg *functions,
                     lua_CFunction close);
 
 #pragma GCC visibility pop

@@ -146,11 +146,12 @@ static void serve(struct loop *loop, const struct epoll_event *event) {
 ** that lies between two steps an upload took a tenth more CPU. */
 static void platform_step(struct loop *loop, double limit) {
   struct epoll_event events[READY_AT_ONCE];
-  int most = limit > 0 ? 1 : READY_AT_ONCE, count = most;
+  int most = limit > 0 ? 1 : READY_AT_ONCE, told = 0;
   bool more = true;
-  for (int told = 0; more && told < READY_AT_ONCE; told += count) {
-    count = epoll_wait(loop->epoll, events, most, 0);
+  while (more && told < READY_AT_ONCE) {
+    int count = epoll_wait(loop->epoll, events, most, 0);
     more = count == most;
+    told += count;
     for (int i = 0; i < count; i++) {
       serve(loop, &events[i]);
       more = more || (events[i].events & EPOLLOUT);
