@@ -63,10 +63,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *data) {
 
 static int on_seek(void *data, curl_off_t offset, int origin) {
   struct form_file *file = data;
-  if (origin != SEEK_SET)
-    return CURL_SEEKFUNC_CANTSEEK;
   file->offset = offset;
-  return CURL_SEEKFUNC_OK;
+  return origin == SEEK_SET ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_CANTSEEK;
 }
 
 /* What is no plain file has no size to send first, and may block. */

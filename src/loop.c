@@ -443,8 +443,6 @@ void loop_wake(struct loop *loop, double time) {
 }
 
 void loop_kick(struct loop *loop) {
-  if (!loop->multi)
-    return;
   platform_due(loop);
   conclude(loop);
 }

@@ -1012,6 +1012,16 @@ describe("knowledge_bases.files:download", function()
       client.knowledge_bases.files:download(kb, id, path_of("b")))
   end)
 
+  it("takes a URL from the API's root", function()
+    local server, client, kb, id = uploaded()
+    server:fault({ kind = "status", status = 200, path = "/files/",
+      json = { id = id, filename = "a", file = "/media/a" } })
+    server:fault({ kind = "status", status = 200, path = "^/media/a$",
+      body = "content" })
+    assert(client.knowledge_bases.files:download(kb, id, path_of("a")))
+    assert.equal("content", read(path_of("a")))
+  end)
+
   it("asks for another URL where the first is over", function()
     local server, client, kb, id = uploaded()
     server:fault({ kind = "status", status = 403, path = "^/media/",

@@ -122,6 +122,10 @@ describe("json.decode", function()
       "invalid JSON at byte 7 of 8" },
     { "a list in a list cut off", [=[{"a":[[1]]=],
       "invalid JSON at byte 9 of 9" },
+    { "a fault behind brackets that are closed", '[{"a":[1]},{"b":x}]',
+      "invalid JSON at byte 17 of 19" },
+    { "a wrong escape in a name", [[{"a\q":1}]],
+      "invalid JSON at byte 4 of 9" },
     { "half a word", "tru", "invalid JSON at byte 1 of 3" },
     { "NaN", "[NaN]", "invalid JSON at byte 2 of 5" },
     { "a zero byte", "[\"a" .. ZERO .. "\"]", "zero byte at byte 4 of 6" },
@@ -179,6 +183,8 @@ describe("json.decode", function()
       select(2, core.decode(nested(3), false, 2)))
     assert.are.equal("nested more than 1000 deep",
       select(2, core.decode(nested(1001), false, 5000)))
+    assert.are.equal("nested more than 3 deep",
+      select(2, core.decode('[{"a":{"b":{}}}]', false, 3)))
     assert.are.equal(1, core.decode("1", false, 0))
     assert.are.equal("nested more than 0 deep",
       select(2, core.decode("[]" .. LONG, false, 0)))
@@ -336,6 +342,9 @@ end)
 
 describe("json.encode", function()
   local shared = { 1 }
+  local function reach()
+    return shared
+  end
   local rows = {
     { "null", null, "null" },
     { "true", true, "true" },
@@ -422,6 +431,9 @@ describe("json.encode", function()
     { "negative infinity", { -math.huge }, "params[1]: infinite number" },
     { "a function", { a = print }, "params.a: JSON has no function" },
     { "userdata", { a = io.stdout }, "params.a: JSON has no userdata" },
+    { "light userdata that is no null",
+      { a = debug.upvalueid and debug.upvalueid(reach, 1) or io.stdout },
+      "params.a: JSON has no userdata" },
     { "a thread", coroutine.create(function() end),
       "params: JSON has no thread" },
     { "a cycle", cycle,

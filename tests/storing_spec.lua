@@ -298,9 +298,9 @@ describe("an upload", function()
 
   -- name, options of the client, of the call
   local clocks = {
-    { "of the call", nil, { timeout = 0.7 } },
-    { "of the call, in a table", nil, { timeout = { total = 0.7, idle = 9 } } },
-    { "of the client", { timeout = 0.7 }, nil },
+    { "of the call", nil, { timeout = 1.3 } },
+    { "of the call, in a table", nil, { timeout = { total = 1.3, idle = 9 } } },
+    { "of the client", { timeout = 1.3 }, nil },
   }
 
   for _, row in ipairs(clocks) do
@@ -309,7 +309,7 @@ describe("an upload", function()
       local kb = knowledge_base(service.client(server))
       local client = service.client(server, row[2])
       for _, path in ipairs({ PRESIGN, STORE, REGISTER }) do
-        server:fault({ kind = "delay", seconds = 0.3, path = path })
+        server:fault({ kind = "delay", seconds = 0.5, path = path })
       end
       local started = socket.gettime()
       local file, err = client.knowledge_bases.files:upload(kb,
@@ -318,8 +318,8 @@ describe("an upload", function()
       assert.equal("timeout", err.kind)
       assert.is_false(err.retryable)
       assert.truthy(err.message:find("whether it was registered is unclear: "
-        .. "not done within 0.7 s (timeout.total)", 1, true), err.message)
-      assert.is_true(socket.gettime() - started < 0.9)
+        .. "not done within 1.3 s (timeout.total)", 1, true), err.message)
+      assert.is_true(socket.gettime() - started < 1.8)
     end)
   end
 
@@ -362,6 +362,30 @@ describe("an upload", function()
         assert.equal(row[4], count(server, REGISTER))
       end)
   end
+
+  it("has no time left to look for the file to the list's end", function()
+    local server = service.start()
+    local kb = knowledge_base(service.client(server))
+    local client = service.client(server, { on_event = function(event)
+      if event.type == "response"
+        and event.operation == "knowledge_bases.files.list"
+      then
+        socket.sleep(1)
+      end
+    end })
+    server:fault({ kind = "status", status = 502, path = REGISTER,
+      method = "POST" })
+    server:fault({ kind = "status", status = 200, path = REGISTER,
+      method = "GET", json = { count = 200, next = "http://x/?page=2",
+        results = { { id = "other", filename = "x.txt" } } } })
+    local before = #server:log()
+    local file, err = client.knowledge_bases.files:upload(kb,
+      { content = "x", filename = "x.txt" }, nil, { timeout = 1.4 })
+    assert.is_nil(file)
+    assert.truthy(err.message:find("the list of files could not be read", 1,
+      true), err.message)
+    assert.equal(before + 4, #server:log())
+  end)
 
   it("reports the bytes of a repeat from the beginning", function()
     local server = service.start()

@@ -192,6 +192,23 @@ describe("knowledge_bases:sync", function()
     assert_holds({ ["a.txt"] = "two" })
   end)
 
+  -- "table index is nil", after everything was uploaded
+  it("keeps the old version where the service gives the new one no id",
+    function()
+      write("a.txt", "one")
+      sync()
+      write("a.txt", "two")
+      server:fault({ kind = "status", status = 201, method = "POST",
+        apply = true, path = FILES, json = { { filename = "a.txt" } } })
+      local summary = sync()
+      assert.same({ replaced = { "a.txt" }, failed = { "a.txt" } },
+        names_of(summary))
+      assert.matches("older version stays.*no id", summary.failed[1].reason)
+      wait_until_done()
+      assert.same({ kept = { "a.txt" }, deleted = { "a.txt" } },
+        names_of(sync()))
+    end)
+
   it("keeps the old version where the new one fails", function()
     write("fail.txt", "one")
     server.state.options.processing_time = 3600
@@ -765,6 +782,8 @@ describe("knowledge_bases:sync", function()
       { "folder must be a path, got an empty", kb, "" },
       { "shard must be 'INDEX/COUNT', such as '2/8'", kb, folder,
         { shard = "9/8" } },
+      { "cache must be a path, got ''", kb, folder, { cache = "" } },
+      { "cache must be a path, got boolean", kb, folder, { cache = true } },
       { "delete must be true or false or 'all'", kb, folder,
         { delete = "everything" } },
       { "unknown option 'dryrun' (did you mean 'dry_run'?)", kb, folder,

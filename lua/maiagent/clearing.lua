@@ -72,7 +72,7 @@ end
 local function unknown()
   return errors.new({
     kind = "decode",
-    message = "the service doesn't say whether it is processed",
+    message = "the service gives no id to ask by whether it is processed",
   })
 end
 
@@ -85,22 +85,21 @@ end
 -- @treturn table index → error of those that are not: kind "file" where
 --   processing failed, "timeout" where it takes longer
 local function processed(state, kb_id, files, options, timeout)
-  local ids = {}
+  local ids, places, result = {}, {}, {}
   for i, file in ipairs(files) do
-    ids[i] = file.id
+    if type(file.id) == "string" and file.id ~= "" then
+      ids[#ids + 1], places[#ids + 1] = file.id, i
+    else
+      result[i] = unknown()
+    end
   end
-  if #ids == 0 then
-    return {}
-  end
-  local done, failures = processing.wait_for_files(state, kb_id, ids, {
+  local _, failures = processing.wait_for_files(state, kb_id, ids, {
     timeout = timeout,
     max_retries = options.max_retries,
     headers = options.headers,
   })
-  local result = {}
-  for i = 1, #ids do
-    -- Whoever deletes by this must not take silence for success.
-    result[i] = not done[i] and (failures and failures[i] or unknown()) or nil
+  for i, err in pairs(failures or {}) do
+    result[places[i]] = err
   end
   return result
 end

@@ -88,13 +88,7 @@ function Watch:add(id)
   self.pending[id] = true
 end
 
--- What was cut off by the deadline stays pending: that is what is to be told.
 function Watch:settle(id, object, err)
-  if err and err.kind == "timeout" and core.now() >= self.deadline
-    and not self.is_over
-  then
-    return
-  end
   self.pending[id] = nil
   self.objects[id], self.errors[id] = object, err
 end
@@ -204,7 +198,6 @@ local function overdue(watch)
   local left = sorted(watch.pending)
   local problem = watch.problem
     and ("; the last look failed: " .. tostring(watch.problem)) or ""
-  watch.is_over = true
   for _, id in ipairs(left) do
     local others = #left > 1 and (" (%d are left)"):format(#left) or ""
     watch:settle(id, nil, errors.new({

@@ -308,16 +308,16 @@ local function outdated(run)
   local waited_for, index_of = {}, {}
   for _, item in ipairs(run.replaced) do
     local by = item.by
-    if by and not index_of[by.id] then
+    if by and not index_of[by] then
       waited_for[#waited_for + 1] = by
-      index_of[by.id] = #waited_for
+      index_of[by] = #waited_for
     end
   end
   local failures = clearing.processed(run.state, run.kb_id, waited_for,
     run.quiet, run.options.processing_timeout)
   local list = {}
   for _, item in ipairs(run.replaced) do
-    local err = item.by and failures[index_of[item.by.id]]
+    local err = item.by and failures[index_of[item.by]]
     if err then
       run.summary:add(err.kind == "timeout" and "kept" or "failed", {
         name = item.name,

@@ -52,6 +52,20 @@ MAY_FAIL(ssize_t, pread, "pread64", (int fd, void *to, size_t most, off_t at),
 MAY_FAIL(int, fstat, "fstat64", (int fd, struct stat *to), (fd, to))
 MAY_FAIL(int, fchmod, "fchmod", (int fd, mode_t mode), (fd, mode))
 
+/* It is closed all the same. */
+EXPORT int close(int fd) {
+  int (*real)(int);
+  REAL(real, "close");
+  int error, kept = errno;
+  bool failed = fails("close", fd, &error);
+  if (!failed)
+    errno = kept;
+  int result = real(fd);
+  if (failed)
+    errno = error;
+  return failed ? -1 : result;
+}
+
 EXPORT ssize_t write(int fd, const void *bytes, size_t length) {
   ssize_t (*real)(int, const void *, size_t);
   REAL(real, "write");
