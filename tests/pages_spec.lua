@@ -8,8 +8,11 @@ local function service(answer)
   local function start(query)
     log.started[#log.started + 1] = query
     return {
-      result = function()
+      result = function(_, arrived)
         log.finished = log.finished + 1
+        if arrived then
+          arrived()
+        end
         return answer(query)
       end,
       cancel = function()
@@ -295,6 +298,18 @@ describe("pages", function()
       assert.equal(2, #log.started)
     end)
   end
+
+  it("takes the place of a page that arrived before it is decoded", function()
+    local numbers, last_asked, asked = numbered(60, 10), {}, nil
+    local start, log = service(function(query)
+      last_asked[#last_asked + 1] = asked[#asked].page or "1"
+      return numbers(query)
+    end)
+    asked = log.started
+    local pager = pages.pages(start, nil, { prefetch = 2 })
+    assert.equal(6, #drain(pager))
+    assert.same({ "1", "4", "5", "6", "6", "6" }, last_asked)
+  end)
 
   it("keeps prefetch further pages in flight, no more", function()
     local start, log = service(numbered(100, 10))

@@ -218,11 +218,16 @@ local READ = {
 -- @tparam table state
 -- @tparam table pending what `begin` or `launch` gave
 -- @tparam string reply "object", "page", "list", "none", "file" or "any"
+-- @tparam function|nil arrived called when an answer is there, before the work
+--   of making it a value
 -- @return value, nil, response; or nil, err, response
-local function collect(state, pending, reply)
+local function collect(state, pending, reply, arrived)
   local exchange, err, response = pending:finish()
   if not exchange then
     return nil, err, response
+  end
+  if arrived then
+    arrived()
   end
   return READ[reply](state, pending, exchange, response)
 end

@@ -50,8 +50,9 @@ local function page_request(state, row, ids, query, options)
     cancel = function()
       pending:cancel()
     end,
-    result = function()
-      local page, err, response = call.collect(state, pending, row.reply)
+    result = function(_, arrived)
+      local page, err, response =
+        call.collect(state, pending, row.reply, arrived)
       page_event(state, row, page)
       return page, err, response
     end,

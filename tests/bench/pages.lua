@@ -49,8 +49,9 @@ local function memory(base, folder)
     short.name, short.memory, long.name, long.memory))
 end
 
-local function late(base, folder, title, pause, prefetches)
-  local items = bench.amount(120) * PER_PAGE
+-- The first page comes alone: of 240, 8 at a time can give 7.7 times the speed.
+local function late(base, folder, title, pause, pages, prefetches)
+  local items = bench.amount(pages) * PER_PAGE
   local url, subjects = list(base, items, 20), {}
   for place, prefetch in ipairs(prefetches) do
     subjects[place] = named("maiagent, prefetch " .. prefetch,
@@ -62,7 +63,7 @@ end
 bench.with_server(function(base, folder)
   at_once(base, folder)
   memory(base, folder)
-  late(base, folder, "pages 20 ms late", 0, { 0, 1, 4, 8 })
-  late(base, folder, "pages 20 ms late, 10 ms of work for each", 10,
+  late(base, folder, "pages 20 ms late", 0, 240, { 0, 1, 4, 8 })
+  late(base, folder, "pages 20 ms late, 10 ms of work for each", 10, 120,
     { 0, 1, 4 })
 end)
