@@ -19,14 +19,6 @@
 #define NESTING_LIMIT 1000
 #endif
 
-#define KEY_SLOTS 64
-
-/* A key seen before: its text is that of the Lua string in its stack slot. */
-struct key {
-  const char *text;
-  size_t length;
-};
-
 struct decoder {
   lua_State *L;
   struct json_guard *guard;
@@ -38,8 +30,6 @@ struct decoder {
   bool keep_null;
   int nesting;
   int array_class; /* stack index of the metatable of arrays */
-  int key_slots;   /* stack index below the first slot */
-  struct key keys[KEY_SLOTS];
   char failure[128];
 };
 
@@ -178,24 +168,9 @@ static bool push_number(struct decoder *d, double value) {
   return true;
 }
 
-/* [-0, +1, e] Objects of a list repeat their keys: a key that is still in its
-** slot is copied instead of being hashed and looked up again. */
-static void push_key(struct decoder *d, const char *text) {
-  size_t length = string_length(d, text);
-  const unsigned char *u = (const unsigned char *)text;
-  size_t slot = (u[0] + 3u * u[length / 2] + 5u * length) % KEY_SLOTS;
-  struct key *key = &d->keys[slot];
-  int index = d->key_slots + 1 + (int)slot;
-  if (key->text && key->length == length &&
-      memcmp(key->text, text, length) == 0) {
-    lua_pushvalue(d->L, index);
-    return;
-  }
-  lua_pushlstring(d->L, text, length);
-  lua_pushvalue(d->L, -1);
-  lua_replace(d->L, index);
-  key->text = lua_tostring(d->L, -1);
-  key->length = length;
+/* [-0, +1, e] A name, or a string that is a value. */
+static void push_string(struct decoder *d, const char *text) {
+  lua_pushlstring(d->L, text, string_length(d, text));
 }
 
 static bool push_node(struct decoder *d, const cJSON *node, int depth);
@@ -246,7 +221,7 @@ static bool push_object(struct decoder *d, const cJSON *node, int depth) {
   lua_createtable(L, 0, count_fields(d, node));
   int index = lua_gettop(L);
   for (const cJSON *child = node->child; child; child = child->next) {
-    push_key(d, child->string);
+    push_string(d, child->string);
     if (is_absent(d, child)) {
       unset(L, index);
       continue;
@@ -263,7 +238,7 @@ static bool push_node(struct decoder *d, const cJSON *node, int depth) {
   lua_State *L = d->L;
   switch (node->type & 0xFF) {
   case cJSON_String:
-    lua_pushlstring(L, node->valuestring, string_length(d, node->valuestring));
+    push_string(d, node->valuestring);
     return true;
   case cJSON_Number:
     return push_number(d, node->valuedouble);
@@ -354,7 +329,7 @@ static bool walk_key(struct decoder *d) {
     return fail_here(d);
   if (!parse(d))
     return false;
-  push_key(d, d->guard->tree->valuestring);
+  push_string(d, d->guard->tree->valuestring);
   drop_tree(d);
   if (skip_space(d) != ':')
     return fail_here(d);
@@ -416,14 +391,12 @@ static bool push_document(struct decoder *d) {
   return d->at == d->end || fail(d, "text after the document", d->at);
 }
 
-/* [-0, +?, e] The guard and the slots that the decoder needs at hand. */
+/* [-0, +2, e] */
 static void prepare(struct decoder *d) {
-  lua_State *L = d->L;
-  luaL_checkstack(L, KEY_SLOTS + 4, "JSON");
-  d->guard = json_guard_new(L);
-  luaL_getmetatable(L, JSON_ARRAY_CLASS);
-  d->array_class = d->key_slots = lua_gettop(L);
-  lua_settop(L, d->key_slots + KEY_SLOTS);
+  luaL_checkstack(d->L, 6, "JSON");
+  d->guard = json_guard_new(d->L);
+  luaL_getmetatable(d->L, JSON_ARRAY_CLASS);
+  d->array_class = lua_gettop(d->L); /* the guard is below it */
 }
 
 /* Of a string, or of an exchange; NULL of anything else. */
@@ -449,7 +422,7 @@ int json_decode(lua_State *L) {
       nesting >= 0 && nesting < NESTING_LIMIT ? (int)nesting : NESTING_LIMIT;
   prepare(&d);
   bool done = push_document(&d);
-  json_release(d.guard);
+  json_guard_end(L, d.array_class - 1);
   if (done)
     return 1;
   lua_pushnil(L);

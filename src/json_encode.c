@@ -440,7 +440,7 @@ bool json_encode(lua_State *L, int value, const char *arrays,
   bool done = encode_value(&e, &root, NULL) && print(&e, &root, out);
   if (!done)
     lua_pushlstring(L, guard->bytes.data, guard->bytes.length);
-  json_release(guard);
+  json_guard_end(L, top + 1);
   if (!done)
     lua_replace(L, top + 1);
   lua_settop(L, done ? top : top + 1);
@@ -457,6 +457,6 @@ int json_encode_value(lua_State *L) {
     return 2;
   }
   lua_pushlstring(L, out->data, out->length);
-  buffer_free(out);
+  json_guard_end(L, 3);
   return 1;
 }

@@ -29,8 +29,8 @@ struct json_guard {
 /* [-0, +1, e] */
 struct json_guard *json_guard_new(lua_State *L);
 
-/* Frees all that the guard owns; may run twice. */
-void json_release(struct json_guard *g);
+/* [-0, +0, -] Frees all that the guard at `index` owns. */
+void json_guard_end(lua_State *L, int index);
 
 /* [-0, +0, e] Raises as Lua does: without a position. */
 int json_no_memory(lua_State *L);
