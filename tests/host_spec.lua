@@ -53,7 +53,8 @@ describe("in nginx a call", function()
   -- phase, nginx's build, its symbols
   for _, row in ipairs({
     { "content" }, { "timer" }, { "ssl_session_fetch", OPENRESTY, PATCHED },
-    { "ssl_client_hello", OPENRESTY },
+    { "ssl_client_hello", OPENRESTY }, { "precontent" }, { "proxy_ssl_cert" },
+    { "proxy_ssl_verify" },
   }) do
     it("lets others go on while it waits in the phase " .. row[1], function()
       local server, slept = service.start(), 0

@@ -10,10 +10,13 @@ local YIELDING = {
   rewrite = true,
   server_rewrite = true,
   access = true,
+  precontent = true,
   content = true,
   timer = true,
   preread = true,
   ssl_cert = true,
+  proxy_ssl_cert = true,
+  proxy_ssl_verify = true,
 }
 local BLOCKING = { init = true, init_worker = true }
 

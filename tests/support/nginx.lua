@@ -1,5 +1,5 @@
 --- A real nginx of a spec's own: on a free port, in a folder of its own, ended
--- by its own process id. NGINX names another than the system's, such as
+-- by its own process id. NGINX_BINARY names another than the system's, such as
 -- OpenResty's.
 
 local child = require("tests.support.child")
@@ -7,7 +7,7 @@ local socket = require("socket")
 
 local nginx = {}
 
-local COMMAND = child.quoted(os.getenv("NGINX") or "nginx")
+local COMMAND = child.quoted(os.getenv("NGINX_BINARY") or "nginx")
 
 -- Debian builds the Lua module apart from nginx.
 local DEBIAN_LUA = [[
@@ -94,11 +94,16 @@ function nginx.is_openresty()
   return version:find("openresty/", 1, true) ~= nil
 end
 
+--- Whether there is such a text in the program, as a directive's name.
+function nginx.has(text)
+  return child.output_of(("grep -a -o -- %s \"$(command -v %s)\"")
+    :format(child.quoted(text), COMMAND)) ~= ""
+end
+
 --- Whether a session's lookup may yield in it: where OpenSSL was not patched
 -- for that, the Lua module inside has a sentence to say so.
 function nginx.has_pending_sessions()
-  return nginx.is_openresty() and child.output_of("grep -a -o "
-    .. "'missing async sess get cb' \"$(command -v " .. COMMAND .. ")\"") == ""
+  return nginx.is_openresty() and not nginx.has("missing async sess get cb")
 end
 
 --- The text of a file in the folder, "" where there is none.
