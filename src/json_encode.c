@@ -412,7 +412,6 @@ static enum buffer_result add_marked(struct buffer *out, const char *text) {
 
 static bool print(struct encoder *e, const struct place *root,
                   struct buffer *out) {
-  size_t before = out->length;
   e->guard->printed = cJSON_PrintUnformatted(e->guard->tree);
   if (!e->guard->printed)
     return json_no_memory(e->L);
@@ -420,9 +419,6 @@ static bool print(struct encoder *e, const struct place *root,
                                        : buffer_text(out, e->guard->printed);
   if (result == BUFFER_OK)
     return true;
-  out->length = before;
-  if (out->data)
-    out->data[before] = '\0';
   if (result == BUFFER_NO_MEMORY)
     json_no_memory(e->L);
   return refuse(e, root, "larger than %zu bytes of JSON", out->limit);

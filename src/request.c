@@ -377,11 +377,9 @@ static int request_url(lua_State *L) {
 /* path() -> what of the URL names the resource: no host, no query. */
 static int request_path(lua_State *L) {
   struct url_text url = text_in(&check(L)->url);
-  struct url_parts parts;
-  if (url_parse(url, &parts))
-    lua_pushliteral(L, "");
-  else
-    lua_pushlstring(L, url.data + parts.path, parts.query - parts.path);
+  struct url_parts parts = {0};
+  url_parse(url, &parts); /* it was one when the request was made */
+  lua_pushlstring(L, url.data + parts.path, parts.query - parts.path);
   return 1;
 }
 

@@ -12,6 +12,7 @@
 */
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -73,6 +74,7 @@ static bool refuses(enum kind kind) {
   if (a->sticky ? a->count < a->fail_at : a->count != a->fail_at)
     return false;
   a->refused++;
+  errno = ENOMEM; /* as malloc says it */
   return true;
 }
 

@@ -136,6 +136,27 @@ local function download()
   end
 end
 
+-- To the path with its slash.
+local function redirected()
+  local page = value_of(client:request("GET", "chatbots"))
+  if page and type(page.results) ~= "table" then
+    return "no page"
+  end
+end
+
+-- What JSON cannot hold is misuse, however little memory there is.
+local function refused()
+  local ok, message = pcall(client.chatbots.create, client.chatbots,
+    { ["a name"] = { print } })
+  local told = tostring(message):find("JSON has no function", 1, true)
+  if ok or not (told or tostring(message):find("not enough memory")) then
+    return "no misuse but " .. tostring(message)
+  end
+  if not told then
+    error(message, 0)
+  end
+end
+
 -- Presigned, then stored: from memory, or fed bit by bit.
 local function put(source)
   return function()
@@ -229,6 +250,8 @@ local pieces = {
   { name = "retry", run = failing("busy", "server") },
   { name = "cut", run = failing("cut", "connection") },
   { name = "garbage", run = failing("garbage", "decode") },
+  { name = "redirected", run = redirected },
+  { name = "refused", run = refused },
   { name = "upload", run = upload },
   { name = "download", run = download },
   { name = "put content", run = put(content) },
