@@ -112,7 +112,9 @@ end
 --- What an upload reads, from what the caller gave.
 -- @tparam string|table given a path, or { path | content | reader, filename,
 --   size }: reader() gives the next bytes, nil at the end, or nil and a
---   message; size is how many bytes it gives in all
+--   message; size is how many bytes it gives in all. While it runs its upload
+--   is on the wire: with max_in_flight = 1 a call of the same client in it
+--   waits for its own time-out.
 -- @treturn table|nil { path | content | feed, filename, size (bytes) }
 -- @treturn table|nil error of kind "file": it cannot be read, or its name has
 --   a line break
