@@ -30,9 +30,16 @@ local function shut(connection)
   connection.closed = true
 end
 
+-- Joined when they are enough: large bodies come in hundreds of pieces.
 local function receive(connection)
   local data, problem, rest = connection.socket:receive(CHUNK)
-  connection.input = connection.input .. (data or rest or "")
+  local piece = data or rest or ""
+  table.insert(connection.pieces, piece)
+  connection.missing = connection.missing - #piece
+  if connection.missing <= 0 then
+    connection.input = connection.input .. table.concat(connection.pieces)
+    connection.pieces = {}
+  end
   if problem == "closed" then
     shut(connection)
   end
@@ -57,14 +64,16 @@ end
 
 -- The next whole request of a connection, or nil.
 local function next_request(connection)
-  local head_end = select(2, connection.input:find("\r\n\r\n", 1, true))
+  local head_end = connection.missing <= 0
+    and select(2, connection.input:find("\r\n\r\n", 1, true))
   if not head_end then
     return nil
   end
   local head = connection.input:sub(1, head_end)
   local length = head:lower():match("\r\ncontent%-length: *(%d+)")
   length = tonumber(length or 0)
-  if #connection.input < head_end + length then
+  connection.missing = head_end + length - #connection.input
+  if connection.missing > 0 then
     return nil
   end
   local request = {
@@ -113,6 +122,8 @@ local function accept(server)
     table.insert(server.connections, setmetatable({
       socket = accepted,
       input = "",
+      pieces = {},
+      missing = 0, -- bytes of a request whose head is there
       output = "",
       number = server.accepted,
       secured = not server.tls,
