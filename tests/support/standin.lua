@@ -18,6 +18,7 @@ local FAULTS = {
     json = { name = { "This field is required." }, tags = { { "bad" } } },
   },
   cut = { kind = "cut", bytes = 10 },
+  silent = { kind = "hang" },
   garbage = { kind = "status", status = 200, body = "{\"a\": [1, 2" },
 }
 
@@ -36,6 +37,13 @@ if arg[1] == "faults" then
     fault.path, fault.times = "/chatbots/" .. id .. "/", math.huge
     server:fault(fault)
   end
+  server:fault {
+    kind = "cut",
+    bytes = 400,
+    method = "GET",
+    path = "%.cut$",
+    times = math.huge,
+  }
 end
 
 io.stdout:write(server.base_url, "\n")

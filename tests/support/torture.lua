@@ -8,9 +8,11 @@ local KEY = os.getenv "MAIAGENT_TEST_KEY" or "test-key"
 local SAVED = assert(os.getenv "MAIAGENT_TEST_SAVED", "MAIAGENT_TEST_SAVED")
 
 local COMPILED = assert(os.getenv "MAIAGENT_COMPILED", "MAIAGENT_COMPILED")
-local RESUMED = SAVED .. ".resumed"
+local RESUMED, BROKEN = SAVED .. ".resumed", SAVED .. ".broken"
 
-local maiagent, client, kb, label, stored, resumed, uploaded
+local maiagent, client, kb, label, stored, broken, descriptors
+local uploaded -- whether files have to be removed after the attempt
+local happened = {} -- what has to happen now and then, lest a piece do nothing
 
 local function connect(lib)
   return lib.new {
@@ -37,6 +39,15 @@ local function take_out_pauses()
   wait.sleep = function(hub)
     return sleep(hub, 0)
   end
+end
+
+local function content_of(path)
+  local file = io.open(path, "rb")
+  local content = file and file:read("*a")
+  if file then
+    file:close()
+  end
+  return content
 end
 
 -- The value of a call, or nil after a proper error.
@@ -125,14 +136,9 @@ local function upload()
 end
 
 local function download()
-  local path = client.knowledge_bases:export_labels_excel(kb.id, SAVED)
-  if path then
-    local file = assert(io.open(SAVED, "rb"), "attempt to keep nothing")
-    local size = file:seek("end")
-    file:close()
-    if size == 0 then
-      return "an empty file"
-    end
+  local knowledge_bases = client.knowledge_bases
+  if value_of(knowledge_bases:export_labels_excel(kb.id, SAVED)) then
+    assert(content_of(SAVED), "attempt to keep nothing")
   end
 end
 
@@ -193,19 +199,44 @@ local function lay_out()
                 stored.etag, #stored.text, require("maiagent.disk"))
 end
 
-local function text_of(path)
-  local file = assert(io.open(path, "rb"), "attempt to keep nothing")
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
 local function resume()
   local path, _, response = client:download(stored.url, RESUMED)
-  if path and text_of(path) ~= stored.text then
+  if path and content_of(path) ~= stored.text then
     return "other bytes"
   elseif path and response.status == 206 then
-    resumed = true
+    happened.resumed = true
+  end
+end
+
+-- Each answer breaks off; each call goes on where the one before stopped.
+local function break_off()
+  local path
+  for _ = 1, 2 do
+    path = path or value_of(client:download(broken.url, BROKEN))
+  end
+  if path and content_of(path) ~= broken.text then
+    return "other bytes"
+  end
+  happened.broken = happened.broken or path
+end
+
+-- Without the flows above it: the answer bit by bit, as it comes.
+local function stream()
+  local core = require "maiagent.core"
+  local native = require "maiagent.http".client()
+  local request = assert(core.request("GET", stored.url))
+  local exchange = assert(native:start(request, { stream = true }))
+  local pieces = {}
+  repeat
+    native:step()
+    native:poll(100)
+    pieces[#pieces + 1] = exchange:read()
+  until exchange:done()
+  pieces[#pieces + 1] = exchange:read()
+  local failure, text = exchange:failure(), table.concat(pieces)
+  native:close()
+  if not failure and text ~= stored.text then
+    return "other bytes"
   end
 end
 
@@ -222,14 +253,66 @@ local function disk()
   end
 end
 
+local function one_chatbot()
+  return client.chatbots:list({ pageSize = 1 })
+end
+
 local function gather()
-  local results, failed = client:gather {
-    function() return client.chatbots:list { pageSize = 1 } end,
-    function() return client.chatbots:list { pageSize = 1 } end,
-  }
+  local results, failed = client:gather({ one_chatbot, one_chatbot })
   if not failed and #results ~= 2 then
     return #results .. " results"
   end
+end
+
+local function map()
+  local results, failed = client:map({ 1, 2, 3 }, function(i)
+    local page, err = one_chatbot()
+    return page and i, err
+  end, { concurrency = 2 })
+  if not failed and table.concat(results) ~= "123" then
+    return table.concat(results) .. " in place of 123"
+  end
+end
+
+-- Several at once, driven by `step`; what one of them raises, `step` raises.
+local function tasks()
+  local ended, started = 0, {}
+  for i = 1, 3 do
+    started[i] = client:go(function(id)
+      value_of(client.knowledge_bases:get(id))
+      ended = ended + 1
+    end, kb.id)
+  end
+  while client:step() do
+    client:step({ max_ms = 1 })
+  end
+  for _, task in ipairs(started) do
+    if not task:done() then
+      return "a task that has not ended"
+    end
+  end
+  if ended ~= 3 then
+    return ended .. " of three tasks"
+  end
+end
+
+-- One of two is cancelled while its call is under way. Where there was no
+-- memory to do so, that call ends by itself.
+local function cancel()
+  local err
+  local task = client:go(function()
+    err = select(2, client.chatbots:get("silent", nil,
+      { timeout = 0.2 }))
+  end)
+  local other = client:go(one_chatbot)
+  client:step()
+  task:cancel()
+  while client:step() do end
+  value_of(nil, err)
+  if not task:done() or not other:done() then
+    return "a task that has not ended"
+  end
+  happened.cancelled = happened.cancelled or err.kind == "cancelled"
 end
 
 -- A request that is given up half-way, and the next one on another connection.
@@ -239,6 +322,26 @@ local function abandon()
   end)
   client:step()
   client:step()
+end
+
+-- An iterator that is left while the pages after it are under way.
+local function prefetch()
+  local labels = client.knowledge_bases.labels
+  local pages = labels:pages(kb.id, { pageSize = 1 }, { prefetch = 2 })
+  if #assert(pages()).results == 0 then
+    return "an empty page"
+  end
+end
+
+-- All in one request, two at a time, one of which comes bit by bit.
+local function upload_all()
+  uploaded = true
+  local sources = { "LICENSE", content(), reader() }
+  local results, failed = client.knowledge_bases.files:upload_all(kb.id,
+    sources, nil, { concurrency = 2 })
+  for i = 1, 3 do
+    value_of(results[i], failed and failed[i])
+  end
 end
 
 local pieces = {
@@ -256,10 +359,17 @@ local pieces = {
   { name = "download", run = download },
   { name = "put content", run = put(content) },
   { name = "put reader", run = put(reader) },
+  { name = "upload all", run = upload_all },
   { name = "resume", run = resume },
+  { name = "break off", run = break_off },
+  { name = "stream", run = stream },
   { name = "disk", run = disk },
   { name = "gather", run = gather },
+  { name = "map", run = map },
+  { name = "tasks", run = tasks },
+  { name = "cancel", run = cancel },
   { name = "abandon", run = abandon },
+  { name = "prefetch", run = prefetch },
 }
 
 local function first_id(resource)
@@ -268,25 +378,21 @@ local function first_id(resource)
 end
 
 -- A file that the service holds, and what a download of it needs to be resumed.
-local function store()
+local function store(source)
   local files = client.knowledge_bases.files
-  local file = assert(files:upload(kb.id, "LICENSE"))
-  local _, _, response = assert(client:download(file.file, RESUMED))
-  local text = text_of(RESUMED)
-  stored = {
-    id = file.id,
-    url = file.file,
-    text = text,
-    half = math.floor(#text / 2),
-    etag = response.headers.etag,
-  }
-  lay_out()
+  local file = assert(files:upload(kb.id, source))
+  return { id = file.id, url = file.file, text = content_of("LICENSE") }
+end
+
+local function count_descriptors()
+  return #require("maiagent.disk").list("/proc/self/fd")
 end
 
 -- The one client of all pieces, and what they work on.
 local function open()
   maiagent = require "maiagent"
   take_out_pauses()
+  descriptors = count_descriptors()
   client = connect(maiagent)
   kb = assert(client.knowledge_bases:create {
     name = "torture",
@@ -297,7 +403,12 @@ local function open()
     label = assert(client.knowledge_bases.labels:create(kb.id,
                                                         { name = "l" .. i }))
   end
-  store()
+  stored = store("LICENSE")
+  broken = store({ path = "LICENSE", filename = "LICENSE.cut" })
+  local response = select(3, assert(client:download(stored.url, RESUMED)))
+  stored.half = math.floor(#stored.text / 2)
+  stored.etag = response.headers.etag
+  lay_out()
 end
 
 -- Steps until no task is left; an error of a task is the attempt's.
@@ -317,12 +428,33 @@ local function remove_uploads()
   local files = client.knowledge_bases.files
   local ids = {}
   for file in files:each(kb.id) do
-    ids[#ids + 1] = file.id ~= stored.id and file.id or nil
+    if file.id ~= stored.id and file.id ~= broken.id then
+      ids[#ids + 1] = file.id
+    end
   end
   if #ids > 0 then
     assert(files:batch_delete(kb.id, { ids = ids }))
   end
   uploaded = false
+end
+
+-- What has its final name is whole.
+local function check_files()
+  local texts = { [RESUMED] = stored.text, [BROKEN] = broken.text }
+  for path, text in pairs(texts) do
+    assert((content_of(path) or text) == text, path .. " is not whole")
+  end
+  local archive = content_of(SAVED)
+  assert(not archive or archive:sub(-22, -19) == "PK\5\6",
+         "a ZIP file without an end")
+end
+
+local function remove_files()
+  for _, path in ipairs({ SAVED, RESUMED, BROKEN }) do
+    for _, ending in ipairs({ "", ".part", ".part.etag" }) do
+      os.remove(path .. ending)
+    end
+  end
 end
 
 -- With memory again, the same client must work; and nothing is left of the
@@ -333,22 +465,30 @@ local function check()
   if uploaded then
     remove_uploads()
   end
-  os.remove(SAVED)
-  os.remove(SAVED .. ".part")
-  os.remove(RESUMED)
+  check_files()
+  remove_files()
   lay_out()
   collectgarbage()
   collectgarbage()
-  local _, exchanges = require "maiagent.http".live()
+  local clients, exchanges = require "maiagent.http".live()
+  assert(clients == 1, clients .. " clients in place of one")
   assert(exchanges == 0, exchanges .. " exchanges are left")
+end
+
+-- What each piece is there for did happen.
+local function check_happened()
+  for _, name in ipairs({ "resumed", "broken", "cancelled" }) do
+    assert(happened[name], name .. ": never happened")
+  end
 end
 
 local function close()
   client:close()
-  client, maiagent, kb, label, stored = nil, nil, nil, nil, nil
-  os.remove(SAVED)
-  os.remove(RESUMED)
-  assert(resumed, "no download was resumed")
+  remove_files()
+  check_happened()
+  local left = count_descriptors() - descriptors
+  assert(left == 0, left .. " descriptors are left")
+  client, maiagent, kb, label, stored, broken = nil, nil, nil, nil, nil, nil
 end
 
 return {
