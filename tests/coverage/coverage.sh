@@ -31,5 +31,5 @@ chmod +x "$build/lua"
 
 code=0
 tests/support/specs.sh "$build/lua" build/coverage "${@:-tests}" || code=$?
-lua5.4 tests/coverage/report.lua build/coverage
+lua5.4 tests/coverage/report.lua build/coverage ${1:+part} || code=1
 exit $code
