@@ -147,12 +147,12 @@ describe("TLS", function()
 
   -- Where libcurl says that the system's certificates are: a directory with
   -- hashes, in which an authority stands or doesn't, and a bundle.
-  local function hashed(folder, certificate)
+  local function hashed(folder, authority)
     local path = folder .. "/hashed"
     child.output_of(("mkdir %s; touch %s/0a1b2c3d.0"):format(path, path))
-    if certificate then
+    if authority then
       child.output_of(("cp %s %s/$(openssl x509 -hash -noout -in %s).0")
-        :format(certificate, path, certificate))
+        :format(authority, path, authority))
     end
     return path
   end
