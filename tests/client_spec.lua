@@ -1,14 +1,6 @@
 local maiagent = require("maiagent")
 local service = require("tests.support.service")
 
-local function knowledge_base(client, name)
-  return assert(client.knowledge_bases:create({
-    name = name or "Manuals",
-    embeddingModel = assert(client.embedding_models:list())[1].id,
-    rerankerModel = assert(client.reranker_models:list())[1].id,
-  }))
-end
-
 local function answer(server, body)
   server:fault({
     kind = "status",
@@ -229,7 +221,7 @@ describe("values", function()
   it("null is sent as null and clears a field", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local _, kb = service.knowledge_base(client)
     assert(client.knowledge_bases:update(kb.id, { description = "x" }))
     assert(client.knowledge_bases:update(kb.id,
       { description = maiagent.null }))
@@ -240,7 +232,7 @@ describe("values", function()
   it("an empty table is [] where the API says array, else {}", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local _, kb = service.knowledge_base(client)
     local faq = assert(client.knowledge_bases.faqs:create(kb.id, {
       question = "q", answer = "a", labels = {}, rawUserDefineMetadata = {},
     }))
@@ -274,7 +266,7 @@ describe("values", function()
   it("texts come byte for byte", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local _, kb = service.knowledge_base(client)
     local name = "中文 \"quoted\" \\ \n\t\1 \226\128\168 😀"
     local label = assert(client.knowledge_bases.labels:create(kb.id,
       { name = name }))
@@ -338,7 +330,7 @@ describe("ids and queries", function()
   it("options.query goes with a body", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local _, kb = service.knowledge_base(client)
     client.knowledge_bases.files:create(kb.id, { files = {} },
       { query = { page = 2 } })
     assert.equal("page=2", last(server).query)
@@ -400,7 +392,7 @@ describe("client:request", function()
   it("sends a body, gives true for 204 and text for other types", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local _, kb = service.knowledge_base(client)
     local path = "knowledge-bases/" .. kb.id .. "/"
     local changed = assert(client:request("PATCH", path, { name = "new" }))
     assert.equal("new", changed.name)
@@ -483,7 +475,8 @@ describe("dangerous calls", function()
   it("delete every FAQ only where that is written out", function()
     local server = service.start()
     local client = service.client(server)
-    local faqs, kb = client.knowledge_bases.faqs, knowledge_base(client)
+    local faqs, _, kb =
+      client.knowledge_bases.faqs, service.knowledge_base(client)
     for i = 1, 3 do
       assert(faqs:create(kb.id, { question = "q" .. i, answer = "a" }))
     end

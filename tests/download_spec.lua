@@ -979,21 +979,10 @@ describe("a download under way in a fork's parent", function()
   end)
 end)
 
-local function knowledge_base(client)
-  local function first(resource)
-    return assert(client[resource]:list())[1].id
-  end
-  return assert(client.knowledge_bases:create({
-    name = "Manuals",
-    embeddingModel = first("embedding_models"),
-    rerankerModel = first("reranker_models"),
-  })).id
-end
-
 local function uploaded(options, filename)
   local server = service.start(options)
   local client = service.client(server)
-  local kb = knowledge_base(client)
+  local kb = service.knowledge_base(client)
   local file = assert(client.knowledge_bases.files:upload(kb,
     { content = CONTENT, filename = filename or "年報.pdf" }))
   return server, client, kb, file.id
@@ -1084,7 +1073,7 @@ describe("knowledge_bases.files:download", function()
   it("goes on after kill -9", function()
     local server = testing.spawn()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local content = CONTENT:rep(5)
     local file = assert(client.knowledge_bases.files:upload(kb,
       { content = content, filename = "x.bin" }))

@@ -192,14 +192,6 @@ describe("in nginx's init_worker, which has no coroutines,", function()
     end)
   end)
 
-  local function knowledge_base(client)
-    return assert(client.knowledge_bases:create({
-      name = "Files",
-      embeddingModel = assert(client.embedding_models:list())[1].id,
-      rerankerModel = assert(client.reranker_models:list())[1].id,
-    })).id
-  end
-
   local SOURCES = {}
   for i = 1, 60 do
     SOURCES[i] = { content = "content " .. i, filename = i .. ".txt" }
@@ -207,7 +199,7 @@ describe("in nginx's init_worker, which has no coroutines,", function()
 
   it("files are stored and registered", function()
     local client = service.client(service.start())
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     in_phase("init_worker", error, function()
       local results, failures =
         client.knowledge_bases.files:upload_all(kb, SOURCES)
@@ -222,7 +214,7 @@ describe("in nginx's init_worker, which has no coroutines,", function()
   for name, there in pairs({ on_file = 60, on_progress = 0 }) do
     it("what was stored is registered where " .. name .. " raises", function()
       local client = service.client(service.start())
-      local kb = knowledge_base(client)
+      local kb = service.knowledge_base(client)
       in_phase("init_worker", error, function()
         local ok, message = pcall(client.knowledge_bases.files.upload_all,
           client.knowledge_bases.files, kb, SOURCES, nil, {

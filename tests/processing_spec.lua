@@ -1,21 +1,13 @@
 local service = require("tests.support.service")
 local socket = require("socket")
 
-local function knowledge_base(client)
-  return assert(client.knowledge_bases:create({
-    name = "Files",
-    embeddingModel = assert(client.embedding_models:list())[1].id,
-    rerankerModel = assert(client.reranker_models:list())[1].id,
-  })).id
-end
-
 describe("knowledge_bases.files:wait", function()
   after_each(service.check)
 
   it("waits until the file is done, telling the way", function()
     local server = service.start({ processing_time = 0.3 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local file = assert(client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" }))
     local seen = {}
@@ -34,7 +26,7 @@ describe("knowledge_bases.files:wait", function()
   it("gives the reason where processing failed", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local file = assert(client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "will-fail.txt" }))
     local done, err = client.knowledge_bases.files:wait(kb, file.id,
@@ -88,7 +80,7 @@ describe("knowledge_bases.files:wait", function()
   it("ends with its time", function()
     local server = service.start({ processing_time = 60 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local file = assert(client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" }))
     local started = socket.gettime()
@@ -114,7 +106,7 @@ describe("knowledge_bases.files:wait", function()
   it("outlasts a service that is out of order for a while", function()
     local server = service.start()
     local client = service.client(server, { max_retries = 0 })
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local files = client.knowledge_bases.files
     local ids = {}
     for i = 1, 2 do
@@ -162,7 +154,7 @@ describe("knowledge_bases.files:wait", function()
     local server = service.start()
     local client = service.client(server)
     local done, err, response = client.knowledge_bases.files:wait(
-      knowledge_base(client), "nowhere")
+      service.knowledge_base(client), "nowhere")
     assert.is_nil(done)
     assert.equal("not_found", err.kind)
     assert.equal(404, response.status)
@@ -200,7 +192,7 @@ describe("knowledge_bases.files:wait for many", function()
   it("gives files and errors in the order of the ids", function()
     local server = service.start({ processing_time = 0.3 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local ids = register(client, kb, { "a.txt", "fail.txt", "c.txt" })
     local wanted = { ids[3], "nowhere", ids[2], ids[1], ids[3] }
     local told = {}
@@ -229,7 +221,7 @@ describe("knowledge_bases.files:wait for many", function()
   it("reads pages rather than one file after the other", function()
     local server = service.start({ processing_time = 0 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local ids = register(client, kb, numbered(230))
     local before = #server:log()
     local files, failures = client.knowledge_bases.files:wait(kb, ids)
@@ -242,7 +234,7 @@ describe("knowledge_bases.files:wait for many", function()
   it("asks singly where that is less than all pages", function()
     local server = service.start({ processing_time = 0 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local ids = register(client, kb, numbered(450))
     local before = #server:log()
     local files = client.knowledge_bases.files:wait(kb, { ids[449], ids[450] })
@@ -262,7 +254,7 @@ describe("knowledge_bases.files:wait for many", function()
   it("tells at the deadline how many are left", function()
     local server = service.start({ processing_time = 60 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local ids = register(client, kb, { "a", "b", "c" })
     local started = socket.gettime()
     local files, failures = client.knowledge_bases.files:wait(kb, ids,
@@ -327,7 +319,7 @@ describe("knowledge_bases.files.translations:wait", function()
   it("waits for one and for many", function()
     local server = service.start({ processing_time = 0.1 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local file = assert(client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" }))
     local translations = client.knowledge_bases.files.translations

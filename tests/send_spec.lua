@@ -653,14 +653,6 @@ local function reader_of(piece, instead)
   end
 end
 
-local function knowledge_base(client)
-  return assert(client.knowledge_bases:create({
-    name = "Manuals",
-    embeddingModel = assert(client.embedding_models:list())[1].id,
-    rerankerModel = assert(client.reranker_models:list())[1].id,
-  })).id
-end
-
 local function upload(client, kb, reader, size, options)
   return client.knowledge_bases.files:upload(kb, { reader = reader,
     size = size or #BYTES, filename = "x.txt" }, nil, options)
@@ -693,7 +685,7 @@ describe("a reader", function()
     it("gives the bytes that arrive, " .. piece .. " at a time", function()
       local server = service.start()
       local client = service.client(server)
-      local file = assert(upload(client, knowledge_base(client),
+      local file = assert(upload(client, service.knowledge_base(client),
         reader_of(piece)))
       assert.is_true(BYTES == stored(server, file))
     end)
@@ -702,7 +694,7 @@ describe("a reader", function()
   it("may give nothing now and then", function()
     local server = service.start()
     local client = service.client(server)
-    local file = assert(upload(client, knowledge_base(client),
+    local file = assert(upload(client, service.knowledge_base(client),
       reader_of(100000, function(count)
         if count % 2 == 0 then
           return ""
@@ -714,7 +706,7 @@ describe("a reader", function()
   it("that has nothing yet lets other tasks go on", function()
     local server = service.start()
     local client = service.client(server)
-    local kb, calls, file = knowledge_base(client), 0, nil
+    local kb, calls, file = service.knowledge_base(client), 0, nil
     local task = client:go(function()
       file = assert(upload(client, kb, reader_of(100000, function(count)
         return calls < 5 and count > 1 and "" or nil
@@ -738,7 +730,7 @@ describe("a reader", function()
   it("may yield in a task, while others go on", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local files, yields = {}, 0
     for i = 1, 3 do
       client:go(function()
@@ -762,7 +754,7 @@ describe("a reader", function()
   it("in a task is asked as soon as the line can take more", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local file
     client:go(function()
       file = assert(upload(client, kb, reader_of(16000)))
@@ -797,7 +789,7 @@ describe("a reader", function()
       function()
         local server = service.start()
         local client = service.client(server)
-        local kb = knowledge_base(client)
+        local kb = service.knowledge_base(client)
         local file, err = upload(client, kb, reader_of(100000, row[2]), row[3])
         assert.is_nil(file)
         assert.equal("file", err.kind)
@@ -810,7 +802,7 @@ describe("a reader", function()
   it("that raises ends the upload at once, unchanged", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local ok, err = pcall(upload, client, kb,
       reader_of(100000, function(count)
         if count == 3 then
@@ -825,7 +817,7 @@ describe("a reader", function()
   it("is read once: nothing is sent again", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     server:fault({ kind = "status", status = 503, path = "maiagent%-media",
       headers = { ["Retry-After"] = "0" } })
     local file, err = upload(client, kb, reader_of(100000))
@@ -837,7 +829,7 @@ describe("a reader", function()
   it("that never ends is stopped by the deadline", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     local file, err = upload(client, kb, function()
       return ""
     end, 1000, { timeout = 0.3 })

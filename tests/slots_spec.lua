@@ -35,15 +35,6 @@ local function upto(count)
   return list
 end
 
-local function drive(client, server, enough)
-  local deadline = now() + 10
-  while not enough() do
-    assert.is_true(now() < deadline, "the tasks do not end")
-    client:step()
-    server:step(0.002)
-  end
-end
-
 local function limited(limit, options)
   local server = service.start()
   local all = { max_in_flight = limit }
@@ -80,7 +71,7 @@ local WAYS = {
         ended = ended + 1
       end)
     end
-    drive(client, server, function()
+    service.drive(client, server, function()
       return ended == count
     end)
   end },
@@ -207,7 +198,7 @@ describe("max_in_flight", function()
     client:step()
     task:cancel()
     assert.equal("cancelled", cancelled.kind)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return ended == 2
     end)
     assert.same({ 1, 3 }, numbers(server))
@@ -357,7 +348,7 @@ describe("max_in_flight", function()
       collectgarbage()
       collectgarbage()
       assert.equal(1, (select(2, require("maiagent.http").live())))
-      drive({ step = function()
+      service.drive({ step = function()
         pcall(client.step, client)
       end }, server, function()
         return ended
@@ -437,7 +428,7 @@ describe("max_in_flight", function()
       ended = true
     end)
     local raised
-    drive(client, server, function()
+    service.drive(client, server, function()
       local ok, message = pcall(client.step, client)
       raised = raised or (not ok and message)
       return ended

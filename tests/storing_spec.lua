@@ -8,14 +8,6 @@ local socket = require("socket")
 local PRESIGN, STORE = "presigned%-url", "^/maiagent%-media"
 local REGISTER = "/files/$"
 
-local function knowledge_base(client)
-  return assert(client.knowledge_bases:create({
-    name = "Files",
-    embeddingModel = assert(client.embedding_models:list())[1].id,
-    rerankerModel = assert(client.reranker_models:list())[1].id,
-  })).id
-end
-
 local function xml(code, message)
   return "<?xml version='1.0'?>\n<Error><Code>" .. code .. "</Code><Message>"
     .. message .. "</Message><RequestId>1</RequestId></Error>"
@@ -94,7 +86,7 @@ describe("an upload", function()
     it("gives one file after " .. row[1], function()
       local server = service.start()
       local client = service.client(server)
-      local kb = knowledge_base(client)
+      local kb = service.knowledge_base(client)
       for _, fault in ipairs(row[2]) do
         server:fault(fault)
       end
@@ -204,7 +196,7 @@ describe("an upload", function()
     it("gives an error and no file after " .. row[1], function()
       local server = service.start()
       local client = service.client(server)
-      local kb = knowledge_base(client)
+      local kb = service.knowledge_base(client)
       for _, fault in ipairs(row[2]) do
         server:fault(fault)
       end
@@ -224,7 +216,7 @@ describe("an upload", function()
       function()
         local server = service.start()
         local client = service.client(server)
-        local kb = knowledge_base(client)
+        local kb = service.knowledge_base(client)
         local sources = {}
         for i = 1, number do
           sources[i] = { content = ("x"):rep(i),
@@ -266,7 +258,7 @@ describe("an upload", function()
       .. " out again where a kept connection is closed", function()
       local server = service.start()
       local client = service.client(server, { max_retries = 0 })
-      local kb = knowledge_base(client)
+      local kb = service.knowledge_base(client)
       local path = os.tmpname()
       local file = assert(io.open(path, "wb"))
       file:write("0123456789")
@@ -288,7 +280,7 @@ describe("an upload", function()
   it("asks again for a URL that is too old when it is used", function()
     local server = service.start({ presign_lifetime = 0.2 })
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     server:fault({ kind = "delay", seconds = 0.5, path = PRESIGN })
     assert(client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" }))
@@ -306,7 +298,7 @@ describe("an upload", function()
   for _, row in ipairs(clocks) do
     it("has one clock for all its requests: " .. row[1], function()
       local server = service.start()
-      local kb = knowledge_base(service.client(server))
+      local kb = service.knowledge_base(service.client(server))
       local client = service.client(server, row[2])
       for _, path in ipairs({ PRESIGN, STORE, REGISTER }) do
         server:fault({ kind = "delay", seconds = 0.5, path = path })
@@ -326,7 +318,7 @@ describe("an upload", function()
   it("has no time left for a step that was never begun", function()
     local server = service.start()
     local client = service.client(server)
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     server:fault({ kind = "delay", seconds = 0.5, path = PRESIGN })
     local file, err = client.knowledge_bases.files:upload(kb,
       { content = "x", filename = "x.txt" }, nil, { timeout = 0.2 })
@@ -346,7 +338,7 @@ describe("an upload", function()
     it("has no time left after " .. row[1] .. " and a slow callback",
       function()
         local server = service.start()
-        local kb = knowledge_base(service.client(server))
+        local kb = service.knowledge_base(service.client(server))
         local client = service.client(server, { on_event = function(event)
           if event.type == "response" and event.operation == row[1] then
             socket.sleep(0.6)
@@ -365,7 +357,7 @@ describe("an upload", function()
 
   it("has no time left to look for the file to the list's end", function()
     local server = service.start()
-    local kb = knowledge_base(service.client(server))
+    local kb = service.knowledge_base(service.client(server))
     local client = service.client(server, { on_event = function(event)
       if event.type == "response"
         and event.operation == "knowledge_bases.files.list"
@@ -390,7 +382,7 @@ describe("an upload", function()
   it("reports the bytes of a repeat from the beginning", function()
     local server = service.start()
     local client = service.client(server, { on_retry = function() end })
-    local kb = knowledge_base(client)
+    local kb = service.knowledge_base(client)
     server:fault({ kind = "status", status = 503, path = STORE,
       headers = BUSY })
     local restarts, last = 0, 0

@@ -16,9 +16,7 @@ describe("knowledge_bases:sync", function()
   before_each(function()
     server = service.start({ processing_time = 0.05 })
     client = service.client(server)
-    kb = assert(client.knowledge_bases:create({ name = "Manuals",
-      embeddingModel = client.embedding_models:list()[1].id,
-      rerankerModel = client.reranker_models:list()[1].id })).id
+    kb = service.knowledge_base(client)
     folder = child.folder()
   end)
 

@@ -7,17 +7,8 @@ local now = core.now
 
 local has_close = _VERSION == "Lua 5.4"
 
-local function drive(client, server, enough)
-  local deadline = now() + 5
-  while not enough() do
-    assert.is_true(now() < deadline, "the tasks do not end")
-    client:step()
-    server:step(0.002, client)
-  end
-end
-
 local function asked(client, server, count)
-  drive(client, server, function()
+  service.drive(client, server, function()
     return #server:log() == count
   end)
 end
@@ -125,7 +116,7 @@ describe("task:cancel", function()
     end)
     asked(client, server, 2)
     task:cancel()
-    drive(client, server, function()
+    service.drive(client, server, function()
       return other
     end)
     assert(client.embedding_models:list())
@@ -199,7 +190,7 @@ describe("task:cancel", function()
       assert.is_false(task:done())
       err = select(2, client.chatbots:list())
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return task:done()
     end)
     assert.equal("cancelled", err.kind)
@@ -218,7 +209,7 @@ describe("task:cancel", function()
       assert(client.reranker_models:list())
       task:cancel()
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return task:done()
     end)
     assert.equal("cancelled", err.kind)
@@ -233,7 +224,7 @@ describe("task:cancel", function()
     local task = client:go(function()
       ends = ends + (client.chatbots:list() and 1 or 10)
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return task:done()
     end)
     task:cancel()

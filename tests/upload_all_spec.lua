@@ -41,9 +41,7 @@ describe("knowledge_bases.files:upload_all", function()
     server = service.start({ processing_time = 0.05 })
     client = service.client(server)
     files = client.knowledge_bases.files
-    kb = assert(client.knowledge_bases:create({ name = "Manuals",
-      embeddingModel = client.embedding_models:list()[1].id,
-      rerankerModel = client.reranker_models:list()[1].id })).id
+    kb = service.knowledge_base(client)
   end)
 
   after_each(function()

@@ -8,15 +8,6 @@ local YIELDS_EVERYWHERE = pcall(coroutine.wrap(function()
   assert(pcall(coroutine.yield))
 end))
 
-local function drive(client, server, enough)
-  local deadline = now() + 5
-  while not enough() do
-    assert.is_true(now() < deadline, "the tasks do not end")
-    client:step()
-    server:step(0.002, client)
-  end
-end
-
 describe("client:go", function()
   after_each(service.check)
 
@@ -34,7 +25,7 @@ describe("client:go", function()
       end, i)
     end
     assert.equal(0, finished)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return finished == 10
     end)
     local took = now() - started
@@ -52,7 +43,7 @@ describe("client:go", function()
       steps[1] = assert(client.embedding_models:list())[1].id
       steps[2] = assert(client.reranker_models:list())[1].id
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return steps[2]
     end)
     assert.equal(3, #server:log())
@@ -68,7 +59,7 @@ describe("client:go", function()
       done = true
     end)
     assert.is_true(client:step())
-    drive(client, server, function()
+    service.drive(client, server, function()
       return done
     end)
     assert.is_false(client:step())
@@ -87,7 +78,7 @@ describe("client:go", function()
       other = true
     end)
     local raised
-    drive(client, server, function()
+    service.drive(client, server, function()
       local ok, message = pcall(client.step, client)
       raised = raised or (not ok and message)
       return raised and other
@@ -152,7 +143,7 @@ describe("client:go", function()
       end)
       models = client.embedding_models:list()
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return task:done()
     end)
     assert.equal(YIELDS_EVERYWHERE, ok)
@@ -196,7 +187,7 @@ describe("client:go", function()
       count = assert(client.chatbots:list()).count
       assert.is_true(client:step())
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return count
     end)
     assert.equal(0, count)
@@ -270,7 +261,7 @@ describe("client:go", function()
       assert(client.chatbots:list())
       outer = true
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return inner and outer
     end)
   end)
@@ -289,7 +280,7 @@ describe("client:go", function()
       end
       ended = true
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return ended
     end)
   end)
@@ -430,7 +421,7 @@ describe("client:gather", function()
         end,
       })
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return results
     end)
     assert.truthy(results[1][1].id)
@@ -514,7 +505,7 @@ describe("closing", function()
       client:close()
     end)
     client:go(hang)
-    drive(client, server, function()
+    service.drive(client, server, function()
       return #kinds == 2
     end)
     assert.same({ "cancelled", "cancelled" }, kinds)
@@ -649,11 +640,7 @@ describe("an iterator left early", function()
 
   local function with_many(server)
     local client = service.client(server)
-    local kb = assert(client.knowledge_bases:create({
-      name = "many",
-      embeddingModel = assert(client.embedding_models:list())[1].id,
-      rerankerModel = assert(client.reranker_models:list())[1].id,
-    }))
+    local _, kb = service.knowledge_base(client)
     for i = 1, 30 do
       assert(client.knowledge_bases.labels:create(kb.id, { name = "l" .. i }))
     end
@@ -752,7 +739,7 @@ describe("the descriptor", function()
     local task = client:go(function()
       client.chatbots:list()
     end)
-    drive(client, server, function()
+    service.drive(client, server, function()
       local seconds = client:timeout()
       return #server:log() == 1 and seconds and seconds > 4 and seconds <= 5
     end)
@@ -804,11 +791,7 @@ describe("a page asked for ahead", function()
     local server = service.start()
     local client = service.client(server,
       { timeout = { idle = 0.2, total = 0.4 }, max_retries = 0 })
-    local kb = assert(client.knowledge_bases:create({
-      name = "slow",
-      embeddingModel = assert(client.embedding_models:list())[1].id,
-      rerankerModel = assert(client.reranker_models:list())[1].id,
-    }))
+    local _, kb = service.knowledge_base(client)
     for i = 1, 3 do
       assert(client.knowledge_bases.labels:create(kb.id, { name = "l" .. i }))
     end

@@ -2,6 +2,7 @@
 -- check that a spec leaves nothing behind. With MAIAGENT_TEST_URL (and _KEY)
 -- set, the operations specs use that service instead: a proxy that judges.
 
+local core = require("maiagent.core")
 local maiagent = require("maiagent")
 local testing = require("maiagent.testing")
 
@@ -55,6 +56,32 @@ function service.judged(options)
     base_url = EXTERNAL_URL,
     timeout = 60,
   }), "close")
+end
+
+--- Makes an empty knowledge base.
+-- @tparam table client
+-- @treturn string its id
+-- @treturn table the object
+function service.knowledge_base(client)
+  local kb = assert(client.knowledge_bases:create({
+    name = "Manuals",
+    embeddingModel = assert(client.embedding_models:list())[1].id,
+    rerankerModel = assert(client.reranker_models:list())[1].id,
+  }))
+  return kb.id, kb
+end
+
+--- Steps a client and its server until a condition holds; fails after a while.
+-- @tparam table client
+-- @tparam table server in this process
+-- @tparam function enough gives whether it holds
+function service.drive(client, server, enough)
+  local deadline = core.now() + 10
+  while not enough() do
+    assert(core.now() < deadline, "the tasks do not end")
+    client:step()
+    server:step(0.002, client)
+  end
 end
 
 local function live()
