@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define GATHERED ((size_t)256 * 1024)
+/* With 16 KiB, libcurl's pieces, a download takes a tenth more CPU; 256 KiB are
+** no faster than this. */
+#define GATHERED ((size_t)64 * 1024)
 
 /* O_NONBLOCK: a named pipe that nobody reads is an error, not an endless wait.
 ** To a plain file it means nothing. */
