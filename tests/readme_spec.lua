@@ -53,9 +53,9 @@ end
 -- The names that a table of lua/maiagent/options.lua declares.
 local function option_names(name)
   local source = read("lua/maiagent/options.lua")
-  local body = source:match("\nlocal " .. name .. " = (%b{})\n")
+  local body = source:match("\nlocal " .. name .. " = [^\n{]*(%b{})")
   local names = {}
-  for option in body:gmatch("\n  ([%w_]+) = ") do
+  for option in body:gmatch("\n +([%w_]+) = ") do
     names[#names + 1] = option
   end
   return names
@@ -81,7 +81,9 @@ describe("README.md", function()
       "run `lua tests/support/operations_table.lua`")
   end)
 
-  for _, name in ipairs({ "CLIENT", "CALL", "LIMITS", "TIMEOUT" }) do
+  for _, name in ipairs({ "SHARED", "TRANSFER", "CLIENT", "KINDS", "LIMITS",
+    "TIMEOUT" })
+  do
     it("names every option in " .. name, function()
       local names = option_names(name)
       assert.is_true(name == "TIMEOUT" or #names > 0)

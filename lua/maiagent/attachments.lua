@@ -50,7 +50,7 @@ end
 -- @treturn table|nil error (kind "file" where the file cannot be read)
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_attachment(state, given, params, options)
-  options = options_of.upload("attachments.upload", options)
+  options = options_of.checked("upload", "attachments.upload", options)
   storing.check_params("attachments.upload", params, FIELDS)
   call.prepare(state, row, {}, attachment_of("key", "name", params), {})
   local stored, err, response =

@@ -296,7 +296,7 @@ end
 -- @treturn table|nil pending
 -- @treturn table|nil error
 local function begin(state, row, ids, params, given)
-  local options = options_of.call(row.operation, given)
+  local options = options_of.checked("call", row.operation, given)
   if GUARDS[row.operation] then
     GUARDS[row.operation](row, params, options)
   end

@@ -92,7 +92,7 @@ function methods:request(verb, path, params, options)
     errors.misuse("client:request: method must be GET, POST, PUT, PATCH or "
       .. "DELETE, got " .. tostring(verb))
   end
-  options = options_of.call("client:request", options)
+  options = options_of.checked("call", "client:request", options)
   local url, problem = core.join(state.settings.base, path)
   if not url then
     errors.misuse("client:request: " .. problem)
@@ -175,7 +175,8 @@ end
 -- Raises the error of a task that raised one.
 function methods:step(options)
   local state = state_of(self, "step")
-  return wait.step(state.hub, options_of.step(options).max_ms)
+  options = options_of.checked("step", "client:step", options)
+  return wait.step(state.hub, options.max_ms)
 end
 
 --- Does what the first call would spend some ten milliseconds of a frame on:
@@ -230,7 +231,7 @@ function methods:map(list, fn, options)
     errors.misuse("client:map: a list and a function expected, got "
       .. type(list) .. " and " .. type(fn))
   end
-  options = options_of.map(options)
+  options = options_of.checked("map", "client:map", options)
   return require("maiagent.gather").map(state.hub, list, fn,
     options.concurrency or 8)
 end

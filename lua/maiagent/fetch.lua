@@ -247,7 +247,7 @@ end
 
 local function checked(operation, path, given)
   check_path(operation, path)
-  local options = options_of.download(operation, given)
+  local options = options_of.checked("download", operation, given)
   check_headers(operation, options)
   return options
 end
@@ -453,7 +453,7 @@ local function export(operation)
       return call.run(state, row, { id }, nil, given)
     end
     check_path(operation, path)
-    local options = options_of.call(operation, given)
+    local options = options_of.checked("call", operation, given)
     check_headers(operation, options)
     local request = call.prepare(state, row, { id }, nil, options)
     return fetch(state, request:url(), path, options,

@@ -202,7 +202,7 @@ end
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_file(state, kb_id, given, params, options)
   local operation = "knowledge_bases.files.upload"
-  options = options_of.upload(operation, options)
+  options = options_of.checked("upload", operation, options)
   check(state, operation, kb_id, params)
   local stored, err, response =
     storing.put_given(state, given, "chatbot-file", options)

@@ -47,66 +47,21 @@ local LIMITS = {
   nesting = 512, -- levels of JSON
 }
 
--- Options that both a client and a single call take.
-local SHARED = {
-  timeout = checks.seconds(TIMEOUT),
-  max_retries = number_from(0, true),
-  headers = has_type("table"),
-}
+local function merged(defaults, over)
+  local result = {}
+  for name, value in pairs(defaults) do
+    result[name] = value
+  end
+  if type(over) == "number" then
+    over = { total = over }
+  end
+  for name, value in pairs(over or {}) do
+    result[name] = value
+  end
+  return result
+end
 
-local CLIENT = {
-  api_key = check_key,
-  base_url = has_type("string"),
-  timeout = SHARED.timeout,
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
-  limits = checks.parts(LIMITS, number_from(1, true)),
-  null = one_of("drop", "keep"),
-  wait = has_type("function"),
-  on_retry = has_type("function"),
-  on_event = has_type("function"),
-  ca_file = has_type("string"),
-  insecure = has_type("boolean"),
-  allow_http = has_type("boolean"),
-  proxy = has_type("string"),
-  user_agent = has_type("string"),
-  max_connections = number_from(1, true),
-  max_in_flight = number_from(1, true),
-}
-
-local CALL = {
-  timeout = SHARED.timeout,
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
-  query = has_type("table"),
-  on_progress = has_type("function"),
-  max_speed = number_from(1),
-  prefetch = number_from(0, true),
-  all = has_type("boolean"),
-}
-
--- Of what stores a file; its timeout covers all requests of the upload.
-local UPLOAD = {
-  timeout = SHARED.timeout,
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
-  on_progress = CALL.on_progress,
-  max_speed = CALL.max_speed,
-}
-
-local STEP = { max_ms = number_from(0) }
-
--- Of downloads; `variant` is of translations alone.
-local DOWNLOAD = {
-  timeout = SHARED.timeout,
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
-  on_progress = CALL.on_progress,
-  max_speed = CALL.max_speed,
-  variant = one_of("translated", "bilingual"),
-}
-
-local MAP = { concurrency = number_from(1) }
+-- What an option's value must be: a function that gives what is wrong with it.
 
 local function shard(value)
   if type(value) ~= "string" or not require("maiagent.plan").shard(value) then
@@ -121,43 +76,76 @@ local function folder_path(value)
   end
 end
 
--- Of flows over many files; the time-out is that of each file.
-local UPLOAD_ALL = {
-  timeout = SHARED.timeout,
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
-  concurrency = MAP.concurrency,
-  max_speed = CALL.max_speed,
-  on_progress = CALL.on_progress,
-  on_file = has_type("function"),
+-- Of a client and of all that sends requests.
+local SHARED = {
+  timeout = checks.seconds(TIMEOUT),
+  max_retries = number_from(0, true),
+  headers = has_type("table"),
 }
 
-local SYNC = {
-  timeout = SHARED.timeout,
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
-  concurrency = MAP.concurrency,
-  max_speed = CALL.max_speed,
-  on_progress = CALL.on_progress,
-  parser = has_type("string"),
-  labels = has_type("table"),
-  rawUserDefineMetadata = has_type("table"),
-  delete = one_of(true, false, "all"),
-  dry_run = has_type("boolean"),
-  retry_failed = has_type("boolean"),
-  hidden = has_type("boolean"),
-  shard = shard,
-  cache = folder_path,
-  processing_timeout = number_from(0),
-}
+local TRANSFER = merged(SHARED, {
+  on_progress = has_type("function"),
+  max_speed = number_from(1),
+})
 
--- Of the flows called wait; their timeout covers many calls.
-local WAIT = {
-  timeout = number_from(0),
-  interval = positive,
-  on_status = has_type("function"),
-  max_retries = SHARED.max_retries,
-  headers = SHARED.headers,
+local MAP = { concurrency = number_from(1) }
+
+local CLIENT = merged(SHARED, {
+  api_key = check_key,
+  base_url = has_type("string"),
+  limits = checks.parts(LIMITS, number_from(1, true)),
+  null = one_of("drop", "keep"),
+  wait = has_type("function"),
+  on_retry = has_type("function"),
+  on_event = has_type("function"),
+  ca_file = has_type("string"),
+  insecure = has_type("boolean"),
+  allow_http = has_type("boolean"),
+  proxy = has_type("string"),
+  user_agent = has_type("string"),
+  max_connections = number_from(1, true),
+  max_in_flight = number_from(1, true),
+})
+
+-- By what a method does.
+local KINDS = {
+  call = merged(TRANSFER, {
+    query = has_type("table"),
+    prefetch = number_from(0, true),
+    all = has_type("boolean"),
+  }),
+  -- Of what stores a file; its timeout covers all requests of the upload.
+  upload = TRANSFER,
+  -- `variant` is of translations alone.
+  download = merged(TRANSFER, {
+    variant = one_of("translated", "bilingual"),
+  }),
+  -- Of flows over many files; the time-out is that of each file.
+  upload_all = merged(TRANSFER, {
+    concurrency = MAP.concurrency,
+    on_file = has_type("function"),
+  }),
+  sync = merged(TRANSFER, {
+    concurrency = MAP.concurrency,
+    parser = has_type("string"),
+    labels = has_type("table"),
+    rawUserDefineMetadata = has_type("table"),
+    delete = one_of(true, false, "all"),
+    dry_run = has_type("boolean"),
+    retry_failed = has_type("boolean"),
+    hidden = has_type("boolean"),
+    shard = shard,
+    cache = folder_path,
+    processing_timeout = number_from(0),
+  }),
+  -- Of the flows called wait; their timeout covers many calls.
+  wait = merged(SHARED, {
+    timeout = number_from(0),
+    interval = positive,
+    on_status = has_type("function"),
+  }),
+  map = MAP,
+  step = { max_ms = number_from(0) },
 }
 
 local function check(name, given, known)
@@ -215,20 +203,6 @@ local function normal_base(url, allow_http)
   local start, path = url:match("^(%a+://[^/]*)(.*)$")
   path = path:gsub("/+$", "")
   return start .. (path == "" and DEFAULT_PATH or path .. "/")
-end
-
-local function merged(defaults, over)
-  local result = {}
-  for name, value in pairs(defaults) do
-    result[name] = value
-  end
-  if type(over) == "number" then
-    over = { total = over }
-  end
-  for name, value in pairs(over or {}) do
-    result[name] = value
-  end
-  return result
 end
 
 -- A header has one name in whatever case: the later spelling stands.
@@ -347,83 +321,24 @@ local function copy(settings, given)
   return result
 end
 
-local function checked(name, given, known)
+--- Checks what a caller gave for options; raises what is wrong with them.
+-- @tparam string kind "call", "upload", "download", "upload_all", "sync",
+--   "wait", "map" or "step"
+-- @tparam string name of the method, for messages
+-- @tparam table|nil given
+-- @treturn table the options (an empty table for nil)
+local function checked(kind, name, given)
   if given == nil then
     return {}
   end
-  check(name, given, known)
+  check(name, given, KINDS[kind])
   return given
 end
 
---- Checks the options of one call.
--- @tparam string name of the operation, for messages
--- @tparam table|nil given
--- @treturn table the options (an empty table for nil)
-local function call(name, given)
-  return checked(name, given, CALL)
-end
-
---- Checks the options of a download.
--- @tparam string name of the operation, for messages
--- @tparam table|nil given
--- @treturn table the options
-local function download(name, given)
-  return checked(name, given, DOWNLOAD)
-end
-
---- Checks the options of client:map.
--- @tparam table|nil given
--- @treturn table the options
-local function map(given)
-  return checked("client:map", given, MAP)
-end
-
---- The same for client:step.
-local function step(given)
-  return checked("client:step", given, STEP)
-end
-
---- Checks the options of an upload.
--- @tparam string name of the flow, for messages
--- @tparam table|nil given
--- @treturn table the options
-local function upload(name, given)
-  return checked(name, given, UPLOAD)
-end
-
---- Checks the options of knowledge_bases.files:upload_all.
--- @tparam table|nil given
--- @treturn table the options
-local function upload_all(given)
-  return checked("knowledge_bases.files.upload_all", given, UPLOAD_ALL)
-end
-
---- Checks the options of knowledge_bases:sync.
--- @tparam table|nil given
--- @treturn table the options
-local function sync(given)
-  return checked("knowledge_bases.sync", given, SYNC)
-end
-
---- Checks the options of a wait for the service's own work.
--- @tparam string name of the flow, for messages
--- @tparam table|nil given
--- @treturn table the options
-local function wait(name, given)
-  return checked(name, given, WAIT)
-end
-
 return {
-  call = call,
+  checked = checked,
   client = client,
   copy = copy,
-  download = download,
-  map = map,
   merged = merged,
   refused_scheme = refused_scheme,
-  step = step,
-  sync = sync,
-  upload = upload,
-  upload_all = upload_all,
-  wait = wait,
 }

@@ -248,7 +248,8 @@ local function in_order(watch, list)
 end
 
 local function wait_options(kind, given)
-  local options = options_of.merged({}, options_of.wait(kind.operation, given))
+  local options = options_of.merged({},
+    options_of.checked("wait", kind.operation, given))
   options.timeout = options.timeout or PROCESSING_TIMEOUT
   return options
 end

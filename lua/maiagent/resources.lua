@@ -61,7 +61,7 @@ end
 
 local function pager_of(state, row, ...)
   local ids, params, given = arguments(row, ...)
-  local options = options_of.call(row.operation, given)
+  local options = options_of.checked("call", row.operation, given)
   -- Wrong arguments are told here, at the user's line, rather than in the
   -- middle of a loop.
   call.prepare(state, row, ids, params, options)

@@ -480,7 +480,7 @@ end
 -- @treturn table|nil error where the folder or the list cannot be read, and of
 --   kind "file" where another run is at the same work on this disk
 local function sync(state, kb_id, path, given)
-  local options = options_of.sync(given)
+  local options = options_of.checked("sync", NAME, given)
   local params = check(state, kb_id, path, options)
   local found, problem = folder.walk(disk, path, options)
   if not found then

@@ -150,7 +150,7 @@ end
 -- Raises wrong arguments before anything is sent; and what a callback or a
 -- Ctrl-C raised, once what was stored is registered.
 local function upload_all(state, kb_id, sources, params, given)
-  local options = options_of.upload_all(given)
+  local options = options_of.checked("upload_all", NAME, given)
   files.check(state, NAME, kb_id, params)
   local jobs, bytes = jobs_of(sources, params)
   local context = { state = state, kb_id = kb_id, options = options }
