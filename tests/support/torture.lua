@@ -315,6 +315,18 @@ local function cancel()
   happened.cancelled = happened.cancelled or err.kind == "cancelled"
 end
 
+-- Long enough to be decoded record by record, with a list of which a part is
+-- put aside meanwhile.
+local LONG = '{"next":null,"results":[' .. ("0,"):rep(140) .. '{"id":1}]}'
+  .. (" "):rep(20000)
+
+local function long_text()
+  local page = require "maiagent.core".decode(LONG)
+  if page.next or #page.results ~= 141 or page.results[141].id ~= 1 then
+    return "not what the text said"
+  end
+end
+
 -- A request that is given up half-way, and the next one on another connection.
 local function abandon()
   client:go(function()
@@ -353,6 +365,7 @@ local pieces = {
   { name = "retry", run = failing("busy", "server") },
   { name = "cut", run = failing("cut", "connection") },
   { name = "garbage", run = failing("garbage", "decode") },
+  { name = "long text", run = long_text },
   { name = "redirected", run = redirected },
   { name = "refused", run = refused },
   { name = "upload", run = upload },
