@@ -21,8 +21,8 @@ void json_open(lua_State *L);
 ** failure returns false and leaves a message ("params.name: ...") on the stack;
 ** what `out` holds is of no use then. `arrays` (NULL for none) lists, separated
 ** by spaces, the paths at which an empty table without a mark is an array:
-** "files files[].labels", "[]" for the root, "[].labels" in the items of a
-** root array. `out` has to be owned by a userdata: this raises when memory ends. */
+** "files files[].labels", "[]" for the root, "[].labels" in the items of a root
+** array. `out` has to be owned by a userdata: this raises when memory ends. */
 bool json_encode(lua_State *L, int value, const char *arrays,
                  struct buffer *out);
 
