@@ -79,6 +79,22 @@ describe("registration.read_answer", function()
     assert.same({ X }, found)
   end)
 
+  -- Sync took each for another one, and deleted them all.
+  it("tells files by their names where keys say nothing", function()
+    local list = { { file = "a/1", filename = "a" }, { file = "a/2",
+      filename = "b" }, { file = "a/3", filename = "a" } }
+    local a, b, again = { id = 1, filename = "a" }, { id = 2, filename = "b" },
+      { id = 3, filename = "a" }
+    local found = {}
+    assert.is_true(registration.read_answer(list, found, { 1, 2, 3 },
+      { b, a, again }))
+    assert.same({ a, b, again }, found)
+    found = {}
+    assert.is_true(registration.read_answer(list, found, { 1, 2, 3 },
+      { b, X, again }))
+    assert.same({ b, X, again }, found)
+  end)
+
   it("keeps what was found before", function()
     local found = { [2] = TWO }
     assert.is_true(registration.read_answer(LIST, found, { 1, 3 }, { X, Y }))

@@ -251,6 +251,43 @@ describe("knowledge_bases:sync", function()
     assert_holds({ ["b.txt"] = "b" })
   end)
 
+  -- The old name went although the new one was refused: nothing was left.
+  it("keeps what was moved until it is there under its new name", function()
+    write("a.txt", "a")
+    write("b.txt", "b")
+    sync()
+    wait_until_done()
+    shell("mkdir c && mv a.txt c/a.txt")
+    server:fault({ kind = "status", status = 403, path = STORAGE,
+      body = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>" })
+    local summary = sync({ delete = true })
+    assert.same({ failed = { "c/a.txt" }, kept = { "a.txt", "b.txt" } },
+      names_of(summary))
+    assert.matches("another name, which failed", summary.kept[1].reason)
+    server.state.options.processing_time = 3600
+    summary = sync({ delete = true, processing_timeout = 0 })
+    assert.same({ uploaded = { "c/a.txt" }, kept = { "a.txt", "b.txt" } },
+      names_of(summary))
+    assert.same({ kept = { "a.txt", "b.txt", "c/a.txt" } },
+      names_of(sync({ delete = true, processing_timeout = 0 })))
+    server.state.options.processing_time = 0.01
+    assert.same({ deleted = { "a.txt" }, kept = { "b.txt", "c/a.txt" } },
+      names_of(sync({ delete = true })))
+    assert_holds({ ["b.txt"] = "b", ["c/a.txt"] = "a" })
+  end)
+
+  it("keeps what was moved where its new name cannot be processed", function()
+    write("a.txt", "a")
+    sync()
+    wait_until_done()
+    shell("mv a.txt fail.txt")
+    assert.same({ uploaded = { "fail.txt" }, failed = { "a.txt" } },
+      names_of(sync({ delete = true })))
+    assert.same({ failed = { "fail.txt" }, kept = { "a.txt" } },
+      names_of(sync({ delete = true })))
+    assert_holds({ ["a.txt"] = "a", ["fail.txt"] = "a" })
+  end)
+
   -- A disk that isn't mounted is an empty folder: everything was deleted.
   it("deletes nothing where the folder has no file at all", function()
     write("a.txt", "a")

@@ -26,7 +26,7 @@ local function attempt(state, kb_id, id, options)
   end
 end
 
---- Deletes one file; one that is gone already counts as deleted.
+-- Deletes one file; one that is gone already counts as deleted.
 -- @tparam table state
 -- @tparam string kb_id
 -- @tparam string id
@@ -34,7 +34,7 @@ end
 -- @tparam number|nil timeout seconds that its processing is waited for
 -- @treturn boolean|nil true
 -- @treturn table|nil error, of kind "conflict" where it is processed too long
-local function delete(state, kb_id, id, options, timeout)
+local function delete_one(state, kb_id, id, options, timeout)
   local clock = {
     now = core.now,
     sleep = function(seconds)
@@ -62,9 +62,9 @@ end
 -- @tparam integer concurrency
 -- @tparam number|nil timeout seconds that their processing is waited for
 -- @treturn table index → error of those that were not deleted
-local function delete_all(state, kb_id, files, options, concurrency, timeout)
+local function deleted(state, kb_id, files, options, concurrency, timeout)
   local _, failures = gather.map(state.hub, files, function(file)
-    return delete(state, kb_id, file.id, options, timeout)
+    return delete_one(state, kb_id, file.id, options, timeout)
   end, concurrency)
   return failures or {}
 end
@@ -111,7 +111,7 @@ end
 -- @tparam table options of the requests
 -- @tparam integer concurrency
 -- @treturn table index → text, where the service gives one
-local function reasons(state, kb_id, files, options, concurrency)
+local function reasons_of(state, kb_id, files, options, concurrency)
   local answers = gather.map(state.hub, files, function(file)
     return call.run(state, reason_row, { kb_id, file.id }, nil, options)
   end, concurrency)
@@ -124,4 +124,80 @@ local function reasons(state, kb_id, files, options, concurrency)
   return texts
 end
 
-return { delete_all = delete_all, processed = processed, reasons = reasons }
+--- The older versions whose new ones are processed by now: until then nothing
+-- else can be found. The others are told in the summary.
+-- @tparam table run of `sync`: replaced, a list of { name, file, by, reason },
+--   where `by` is what has to be processed, if anything
+-- @treturn table those of the list that may go
+local function outdated(run)
+  local waited_for, index_of = {}, {}
+  for _, item in ipairs(run.replaced) do
+    local by = item.by
+    if by and not index_of[by] then
+      waited_for[#waited_for + 1] = by
+      index_of[by] = #waited_for
+    end
+  end
+  local failures = processed(run.state, run.kb_id, waited_for,
+    run.quiet, run.options.processing_timeout)
+  local list = {}
+  for _, item in ipairs(run.replaced) do
+    local err = item.by and failures[index_of[item.by]]
+    if err then
+      run.summary:add(err.kind == "timeout" and "kept" or "failed", {
+        name = item.name,
+        id = item.file.id,
+        reason = "the older version stays: " .. tostring(err),
+      })
+    else
+      list[#list + 1] = item
+    end
+  end
+  return list
+end
+
+local function targets_of(list)
+  local targets = {}
+  for i, action in ipairs(list) do
+    targets[i] = action.file
+  end
+  return targets
+end
+
+--- Deletes files, and tells the summary.
+-- @tparam table run of `sync`
+-- @tparam table list of { name, file, reason }
+local function delete(run, list)
+  local failures = deleted(run.state, run.kb_id, targets_of(list),
+    run.quiet, run.concurrency, run.options.processing_timeout)
+  for i, action in ipairs(list) do
+    local err = failures[i]
+    run.summary:add(err and "failed" or "deleted", {
+      name = action.name,
+      id = action.file.id,
+      reason = err and tostring(err) or action.reason,
+      error = err,
+    })
+  end
+end
+
+--- Tells the summary what failed on the service, and why.
+-- @tparam table run of `sync`
+-- @tparam table list of { name, file, reason }
+local function tell_failed(run, list)
+  local reasons = reasons_of(run.state, run.kb_id, targets_of(list),
+    run.quiet, run.concurrency)
+  for i, action in ipairs(list) do
+    run.summary:add("failed", {
+      name = action.name,
+      id = action.file.id,
+      reason = reasons[i] or action.reason,
+    })
+  end
+end
+
+return {
+  delete = delete,
+  outdated = outdated,
+  tell_failed = tell_failed,
+}

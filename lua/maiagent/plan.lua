@@ -165,13 +165,20 @@ local function action(what, name, file, reason)
   return { action = what, name = name, reason = reason, file = file }
 end
 
+--- A file, if what takes its content for its own has to wait for it.
+-- @tparam table file
+-- @treturn table|nil nil where it is processed
+local function unprocessed(file)
+  return status_of(file) ~= "done" and file or nil
+end
+
 -- The others of a name may go once `stays` is processed.
 local function clear_away(actions, name, stays, others)
   for _, file in ipairs(others) do
     if file ~= stays then
       local gone =
         action("delete", name, file, "a duplicate, or an older version")
-      gone.by = status_of(stays) ~= "done" and stays or nil
+      gone.by = unprocessed(stays)
       actions[#actions + 1] = gone
     end
   end
@@ -348,4 +355,5 @@ return {
   metadata = metadata,
   needs_hash = needs_hash,
   shard = shard,
+  unprocessed = unprocessed,
 }

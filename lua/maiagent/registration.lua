@@ -73,8 +73,28 @@ local function missing(list, found)
   return indexes
 end
 
+-- The files of an answer as they were sent: by their names, where each of these
+-- is there, else in the order of the answer.
+local function in_order(list, sent, files)
+  local ordered, taken = {}, {}
+  for position, index in ipairs(sent) do
+    for i, file in ipairs(files) do
+      local name = type(file) == "table" and file.filename
+      if not taken[i] and name == list[index].filename then
+        ordered[position], taken[i] = file, true
+        break
+      end
+    end
+    if not ordered[position] then
+      return files
+    end
+  end
+  return ordered
+end
+
 --- Puts the files of a registering POST's answer into their places: a page or
--- a bare array. Files that cannot be recognised are taken in the order sent.
+-- a bare array. Where none can be recognised by its key, names and the order
+-- sent tell which is which.
 -- @tparam table list
 -- @tparam table found index → file object; it is filled
 -- @tparam table sent the indexes that were sent
@@ -89,6 +109,7 @@ local function read_answer(list, found, sent, answer)
     files = { files }
   end
   if place(list, found, files) == 0 and #files == #sent then
+    files = in_order(list, sent, files)
     for position, index in ipairs(sent) do
       local file = files[position]
       found[index] = type(file) == "table" and file or nil

@@ -175,6 +175,7 @@ local function store(run, job, options)
 end
 
 local function succeeded(run, job, file)
+  run.arrived[job.entry.hash] = file
   run.summary:add(job.list, {
     name = job.name,
     reason = job.reason,
@@ -187,6 +188,10 @@ local function succeeded(run, job, file)
 end
 
 local function failed(run, job, err)
+  local hash = job.entry.hash
+  if hash then
+    run.arrived[hash] = run.arrived[hash] or false
+  end
   run.summary:add("failed", {
     name = job.name,
     reason = tostring(err),
@@ -302,69 +307,6 @@ local function upload_jobs(run, jobs)
   run.summary.cancelled = cancelled ~= nil
 end
 
--- An old version goes only once the new one is processed: until then nothing
--- else can be found.
-local function outdated(run)
-  local waited_for, index_of = {}, {}
-  for _, item in ipairs(run.replaced) do
-    local by = item.by
-    if by and not index_of[by] then
-      waited_for[#waited_for + 1] = by
-      index_of[by] = #waited_for
-    end
-  end
-  local failures = clearing.processed(run.state, run.kb_id, waited_for,
-    run.quiet, run.options.processing_timeout)
-  local list = {}
-  for _, item in ipairs(run.replaced) do
-    local err = item.by and failures[index_of[item.by]]
-    if err then
-      run.summary:add(err.kind == "timeout" and "kept" or "failed", {
-        name = item.name,
-        id = item.file.id,
-        reason = "the older version stays: " .. tostring(err),
-      })
-    else
-      list[#list + 1] = item
-    end
-  end
-  return list
-end
-
-local function targets_of(list)
-  local targets = {}
-  for i, action in ipairs(list) do
-    targets[i] = action.file
-  end
-  return targets
-end
-
-local function delete_all(run, list)
-  local failures = clearing.delete_all(run.state, run.kb_id, targets_of(list),
-    run.quiet, run.concurrency, run.options.processing_timeout)
-  for i, action in ipairs(list) do
-    local err = failures[i]
-    run.summary:add(err and "failed" or "deleted", {
-      name = action.name,
-      id = action.file.id,
-      reason = err and tostring(err) or action.reason,
-      error = err,
-    })
-  end
-end
-
-local function tell_failed(run, list)
-  local reasons = clearing.reasons(run.state, run.kb_id, targets_of(list),
-    run.quiet, run.concurrency)
-  for i, action in ipairs(list) do
-    run.summary:add("failed", {
-      name = action.name,
-      id = action.file.id,
-      reason = reasons[i] or action.reason,
-    })
-  end
-end
-
 -- What would happen, in the words of what did.
 local function foretell(run, lists)
   for _, action in ipairs(lists.upload) do
@@ -382,6 +324,24 @@ local function foretell(run, lists)
   end
 end
 
+-- What goes now. The old name of a file that was moved goes only once its new
+-- one is processed, and stays where that failed.
+local function without_moved(run, actions)
+  local ready = {}
+  for _, action in ipairs(actions) do
+    local moved = run.arrived[plan.hash_of(action.file) or false]
+    if moved == false then
+      run.summary:add("kept", { name = action.name, id = action.file.id,
+        reason = "in the folder under another name, which failed" })
+    else
+      action.by = action.by or moved
+      local list = action.by and run.replaced or ready
+      list[#list + 1] = action
+    end
+  end
+  return ready
+end
+
 local function carry_out(run, lists)
   local jobs = {}
   for i, action in ipairs(lists.upload) do
@@ -391,13 +351,8 @@ local function carry_out(run, lists)
   if run.summary.cancelled or run.hopeless then
     return
   end
-  local ready = {}
-  for _, action in ipairs(lists.delete) do
-    local list = action.by and run.replaced or ready
-    list[#list + 1] = action
-  end
-  delete_all(run, ready)
-  delete_all(run, outdated(run))
+  clearing.delete(run, without_moved(run, lists.delete))
+  clearing.delete(run, clearing.outdated(run))
   run.ledger:tidy()
   if run.ledger.problem then
     run.summary:add("skipped",
@@ -419,7 +374,15 @@ local function new_run(state, kb_id, path, options, params)
     summary = summary.new(options.dry_run or false),
     protected = {}, -- name → why its counterparts stay
     replaced = {}, -- { name, file, by, reason }: goes once `by` is processed
+    arrived = {}, -- hash → the file that has it now; false: it failed
   }
+end
+
+local function arrive(run, file, outcome)
+  local hash = plan.hash_of(file)
+  if hash then
+    run.arrived[hash] = outcome
+  end
 end
 
 -- All of a run, once the folder is known.
@@ -438,10 +401,14 @@ local function run_through(run, found)
     shard = run.shard,
   }))
   for _, action in ipairs(lists.keep) do
+    arrive(run, action.file, plan.unprocessed(action.file))
     run.summary:add("kept",
       { name = action.name, id = action.file.id, reason = action.reason })
   end
-  tell_failed(run, lists.failed)
+  for _, action in ipairs(lists.failed) do
+    arrive(run, action.file, false)
+  end
+  clearing.tell_failed(run, lists.failed)
   if options.dry_run then
     foretell(run, lists)
   else
