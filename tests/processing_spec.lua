@@ -102,6 +102,26 @@ describe("knowledge_bases.files:wait", function()
       err.message)
   end)
 
+  -- All that had not been seen yet was "not found".
+  it("asks for each where the last page of the list goes", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = service.knowledge_base(client)
+    local files, ids = client.knowledge_bases.files, {}
+    for i = 1, 3 do
+      ids[i] = assert(files:upload(kb,
+        { content = "x", filename = "x.txt" })).id
+    end
+    server:fault({ kind = "status", status = 200, path = "/files/$",
+      json = { count = 101, next = "http://x/?page=2",
+        results = { { id = "other" } } } })
+    server:fault({ kind = "status", status = 404, path = "/files/$",
+      json = { detail = "Invalid page." } })
+    local done, failures = files:wait(kb, ids, { interval = 0.05 })
+    assert.is_nil(failures)
+    assert.equal(3, #done)
+  end)
+
   -- A burst of 503 longer than the retries of one look ended the wait.
   it("outlasts a service that is out of order for a while", function()
     local server = service.start()

@@ -156,7 +156,7 @@ end
 -- Reads pages until every id was seen, or until asking for the rest one by
 -- one takes fewer requests. Gives the ids that were not seen.
 function Watch:read_list()
-  local unseen, left = {}, 0
+  local unseen, left, pages = {}, 0, 0
   for id in pairs(self.pending) do
     unseen[id], left = true, left + 1
   end
@@ -165,6 +165,7 @@ function Watch:read_list()
       return self:look()
     end, function(objects, count)
       self:reach()
+      pages = count
       for _, object in ipairs(objects) do
         local id = type(object) == "table" and object.id
         if id and unseen[id] then
@@ -175,7 +176,9 @@ function Watch:read_list()
       return left <= count
     end)
   self.response = response
-  return sorted(unseen), err
+  -- Deleted from meanwhile: the page that was the last is no more.
+  local shrunk = err and err.kind == "not_found" and pages > 0
+  return sorted(unseen), not shrunk and err or nil
 end
 
 -- Asks once for all that is pending.
