@@ -83,6 +83,7 @@ run() {
     $(git ls-files -co --exclude-standard 'lua/*.lua')
   step "cppcheck" static_analysis
   step "gcc -fanalyzer" path_analysis
+  step "clang-tidy" clang_tidy
   step "no machine's path or registry" portable
   for compiler in gcc clang; do
     for version in 5.1 5.4; do
