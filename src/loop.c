@@ -142,8 +142,8 @@ static void serve(struct loop *loop, const struct epoll_event *event) {
 
 /* With a limit one at a time: the kernel puts who was told last, so that nobody
 ** is left out for ever when the time is over before all are served. Who sends
-** goes on at once: libcurl sends one block each time, and a step for each of them
-** made an upload take a tenth more CPU. */
+** goes on at once: libcurl sends one block each time, and a step for each of
+** them made an upload take a tenth more CPU. */
 static void platform_step(struct loop *loop, double limit) {
   struct epoll_event events[READY_AT_ONCE];
   int count, most = limit > 0 ? 1 : READY_AT_ONCE;
