@@ -344,6 +344,17 @@ describe("core.request", function()
     assert.equal("https://h/a%20b?x=%20&y=%C3%BC", request:url())
   end)
 
+  for _, row in ipairs({
+    { "https://h", "" },
+    { "https://h/", "/" },
+    { "https://h:1/a/b%20c/?x=/1", "/a/b%20c/" },
+    { "https://h?x=/1", "" },
+  }) do
+    it("gives the path of " .. row[1], function()
+      assert.equal(row[2], core.request("GET", row[1]):path())
+    end)
+  end
+
   it("adds a query to what is there", function()
     local request = assert(core.request("GET", "https://h/a?x=1",
                                         { query = { y = { 1, 2 } } }))
@@ -453,8 +464,8 @@ describe("the class of requests", function()
 
   it("has methods that take requests only", function()
     local request = assert(core.request("GET", "https://h/"))
-    for _, name in ipairs { "set", "authorize", "method", "url", "body",
-                            "headers" } do
+    for _, name in ipairs { "set", "authorize", "method", "url", "path",
+                            "body", "headers" } do
       assert.is_false(pcall(request[name], io.stdout))
       assert.is_false(pcall(request[name], {}))
       assert.is_false(pcall(request[name]))
