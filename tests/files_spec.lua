@@ -454,6 +454,20 @@ describe("Excel", function()
     assert.truthy(err.message:find("/no/such/labels.xlsx", 1, true))
   end)
 
+  for _, status in ipairs({ 202, 204 }) do
+    it("is an error where " .. status .. " comes without it", function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = service.knowledge_base(client)
+      server:fault({ path = "export", kind = "status", status = status })
+      local bytes, err = client.knowledge_bases:export_labels_excel(kb)
+      assert.is_nil(bytes)
+      assert.equal("http", err.kind)
+      assert.equal(status, err.status)
+      assert.truthy(err.message:find("no file comes", 1, true), err.message)
+    end)
+  end
+
   it("is imported from a file or from content", function()
     local server = service.start()
     local client = service.client(server)

@@ -190,6 +190,21 @@ local function decoded(state, pending, exchange, response)
   return nil, decode_error(response, text, problem, pending), response
 end
 
+--- The error of a success without the file that was asked for: 202 says that it
+-- is not there yet, 204 that there is none.
+local function nothing_came(pending, exchange, response)
+  return errors.from_status({
+    status = response.status,
+    text = exchange:body(),
+    message = "answered " .. response.status .. ", with which no file comes",
+  }, {
+    method = "GET",
+    path = pending.call.path,
+    request_id = response.request_id,
+    attempts = response.attempts,
+  }, pending.call.redact)
+end
+
 -- How each kind of reply becomes a value.
 local READ = {
   object = decoded,
@@ -198,7 +213,10 @@ local READ = {
   none = function(_, _, _, response)
     return true, nil, response
   end,
-  file = function(_, _, exchange, response)
+  file = function(_, pending, exchange, response)
+    if response.status ~= 200 then
+      return nil, nothing_came(pending, exchange, response), response
+    end
     return exchange:body(), nil, response
   end,
   any = function(state, pending, exchange, response)
@@ -381,6 +399,7 @@ return {
   collect = collect,
   dress = dress,
   launch = launch,
+  nothing_came = nothing_came,
   prepare = prepare,
   redactor = redactor,
   rows = rows,

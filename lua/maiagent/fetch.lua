@@ -188,21 +188,6 @@ local function impossible(problem)
   return nil, errors.new({ kind = "http", message = "download: " .. problem })
 end
 
--- A success without the file: 202 says that it is not there yet, 204 that
--- there is none.
-local function nothing_came(pending, exchange, response)
-  return errors.from_status({
-    status = response.status,
-    text = exchange:body(),
-    message = "answered " .. response.status .. ", with which no file comes",
-  }, {
-    method = "GET",
-    path = pending.call.path,
-    request_id = response.request_id,
-    attempts = response.attempts,
-  }, pending.call.redact)
-end
-
 -- Gets a URL into a part that is not yet kept: exchange, sink, response; or
 -- nil, err, response. `more`: operation; named, the URL whose origin gets the
 -- caller's headers; filename, the name where the answer has none; is_quiet, of
@@ -228,7 +213,7 @@ local function get(state, url, part, options, more)
     return nil, err, response
   elseif response.status ~= 200 and response.status ~= 206 then
     from_url:failed()
-    return nil, nothing_came(pending, exchange, response), response
+    return nil, call.nothing_came(pending, exchange, response), response
   end
   return exchange, from_url, response
 end
