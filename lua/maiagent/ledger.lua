@@ -105,7 +105,7 @@ end
 local function is_alone(ledger, part)
   ledger.lock = lock_of(ledger, part)
   if ledger.lock == false then
-    collectgarbage() -- a run that an error ended has it until then
+    collectgarbage() -- a run that was dropped has it until then
     collectgarbage()
     ledger.lock = lock_of(ledger, part)
   end

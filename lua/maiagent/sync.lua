@@ -15,6 +15,7 @@ local inventory = require("maiagent.inventory")
 local ledger = require("maiagent.ledger")
 local options_of = require("maiagent.options")
 local plan = require("maiagent.plan")
+local protect = require("maiagent.protect")
 local storing = require("maiagent.storing")
 local summary = require("maiagent.summary")
 local upload = require("maiagent.upload")
@@ -458,8 +459,11 @@ local function sync(state, kb_id, path, given)
     return nil, file_error(path, "another sync of it into this knowledge base "
       .. "is under way")
   end
-  local result, err = run_through(run, found)
+  local ok, result, err = protect.call_here(run_through, run, found)
   run.ledger:close()
+  if not ok then
+    error(result, 0)
+  end
   return result, err
 end
 
