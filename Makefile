@@ -44,8 +44,8 @@ else
 LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
-.PHONY: all spec-modules deps demo test test-all lint layers sanitize torture \
-  threads fuzz coverage judge bench soak install rock clean help
+.PHONY: all spec-modules deps demo test test-all lint layers sanitize valgrind \
+  collect torture threads fuzz coverage judge bench soak install rock clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -115,6 +115,8 @@ layers: ## which file may know which
 	@tests/support/deps.sh 5.4 build
 	@CC="$(CC)" tests/support/layers.sh
 
+JOBS ?= 4
+
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # The quarantine is small because a spec watches that memory does not grow.
 ASAN = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:$\
@@ -128,6 +130,25 @@ sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 	  CC=gcc BUILD=build/sanitize CFLAGS="-g -O1 -fno-omit-frame-pointer $(SANITIZE)"
 	@$(ASAN) PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  tests/support/specs.sh lua5.4 build/sanitize $(SPECS)
+
+# Specs that measure time are left out of the next two: tests/support/timed.lua.
+VALGRIND_OPTIONS = -q --leak-check=full --show-leak-kinds=definite,possible \
+  --suppressions=tests/support/valgrind.supp \
+  --num-callers=30 --child-silent-after-fork=yes
+
+valgrind: ## the specs on Lua 5.4 under valgrind; takes many minutes
+	@tests/support/deps.sh 5.4 test valgrind
+	@$(MAKE) --no-print-directory all spec-modules LUA_VERSION=5.4
+	@SLOW=1 JOBS=$(JOBS) VALGRIND="$(VALGRIND_OPTIONS)" \
+	  tests/support/specs.sh lua5.4 build/5.4 $(SPECS)
+
+COLLECTOR ?= incremental
+
+collect: ## the specs while the collector works all the time (COLLECTOR=…)
+	@tests/support/deps.sh $(LUA_VERSION) test
+	@$(MAKE) --no-print-directory all spec-modules
+	@SLOW=1 JOBS=$(JOBS) COLLECTOR=$(COLLECTOR) \
+	  tests/support/specs.sh $(LUA) $(BUILD) $(SPECS)
 
 torture: ## make every allocation fail, one after the other
 	@tests/support/deps.sh 5.4 test

@@ -1,9 +1,9 @@
 #!/bin/sh
 # deps.sh LUA JOB...: makes sure that what the jobs need is installed. LUA is
 # 5.1, 5.2, 5.3, 5.4 or luajit; the jobs are build, demo, test, lint, judge,
-# signer, packaging, windows, hosts, fuzz, coverage and bench. On Debian and
-# Ubuntu missing packages are installed with apt-get, after saying which; where
-# nothing is missing nothing is run.
+# signer, packaging, windows, hosts, valgrind, fuzz, coverage and bench. On
+# Debian and Ubuntu missing packages are installed with apt-get, after saying
+# which; where nothing is missing nothing is run.
 # Elsewhere it only says what is needed.
 # "a|b" is "either; the first that apt knows is installed".
 set -eu
@@ -41,6 +41,7 @@ packages_of() {
         "lua-socket lua-lpeg lua-http nginx-light openssl ca-certificates"
       command -v node >/dev/null || echo "nodejs"
       ;;
+    valgrind) echo "valgrind libc6-dbg" ;;
     fuzz) echo "clang libclang-rt-dev|libclang-rt-14-dev" ;;
     coverage) echo "gcc" ;;
     packaging) echo "luarocks zip unzip git" ;;

@@ -1,8 +1,10 @@
 #!/bin/sh
 # specs.sh LUA BUILD [SPEC...]: runs specs (all of tests/ by default) with the
 # interpreter LUA and the C modules under BUILD. PRELOAD is loaded into that
-# interpreter alone. Fails unless busted closes with its line, some spec passed
-# and none failed: busted's exit code is 0 where nothing ran.
+# interpreter alone; where VALGRIND has options, it runs under valgrind with
+# them, and the processes that it starts do not. Fails unless busted closes with
+# its line, some spec passed and none failed: busted's exit code is 0 where
+# nothing ran.
 # Several files run side by side, JOBS (4) at a time, each in a process of its
 # own: most of their time they wait.
 set -eu
@@ -84,7 +86,9 @@ run_busted() { # spec...
   {
     code=0
     # shellcheck disable=SC2086 # empty or one word
-    env ${PRELOAD:+LD_PRELOAD="$PRELOAD"} "$lua" $warnings \
+    env ${PRELOAD:+LD_PRELOAD="$PRELOAD"} \
+      ${VALGRIND:+valgrind $VALGRIND --log-file="$temporary/valgrind"} \
+      "$lua" $warnings \
       tests/support/run.lua -o tests/support/summary.lua "$@" 2>&1 || code=$?
     echo "$code" >"$log.code"
   } | tee "$log"
@@ -102,6 +106,10 @@ fail() {
   echo "specs: $*" >&2
   exit 1
 }
+if [ -s "$temporary/valgrind" ]; then
+  cat "$temporary/valgrind"
+  fail "valgrind has findings"
+fi
 grep -q '^Lua warning: ' "$log" && fail "Lua printed a warning (see above)"
 grep -Eq '^[0-9]+ passed, [0-9]+ failed' "$log" ||
   fail "no closing line: the run ended early (exit code $code)"
