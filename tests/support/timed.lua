@@ -10,6 +10,8 @@ return {
   { "a form fails when a file grows meanwhile", "16 MiB within ten seconds" },
   { "a part that is fed never waits in large amounts",
     "16 MiB within ten seconds" },
+  { "a stream lets the server wait for a slow reader",
+    "16 MiB within ten seconds" },
 
   -- tests/faults_spec.lua
   { "every fault, every call, in tasks",
@@ -32,6 +34,8 @@ return {
     "looks before the collector is asked to run" },
 
   -- tests/send_spec.lua
+  { "a failing answer: 400 with nested fields",
+    "loads libcurl and has three seconds" },
   { "max_speed holds an upload back, which is no idleness of the line",
     "0.3 s without a byte are too long" },
   { "a reader may yield in a task, while others go on",
