@@ -117,8 +117,8 @@ describe("knowledge_bases.files:wait", function()
         results = { { id = "other" } } } })
     server:fault({ kind = "status", status = 404, path = "/files/$",
       json = { detail = "Invalid page." } })
-    local done, failures = files:wait(kb, ids, { interval = 0.05 })
-    assert.is_nil(failures)
+    local done, failed = files:wait(kb, ids, { interval = 0.05 })
+    assert.is_nil(failed)
     assert.equal(3, #done)
   end)
 
