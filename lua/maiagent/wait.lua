@@ -205,8 +205,9 @@ local function sleep(self, seconds)
   end
 end
 
--- A running task that is still marked as parked could not yield: PUC 5.1 raised
--- across a pcall of the program's, which nothing of ours was told of.
+-- A running task that is still marked as parked could not yield: in a callback
+-- of C's, as string.gsub's, or on PUC 5.1 in a pcall. The VM raised that to the
+-- program, and nothing of ours was told.
 local function drop_failed_wait(self, task)
   if task and self.parked[task] then
     self.parked[task] = nil
