@@ -70,8 +70,8 @@ describe("in nginx a call", function()
     end)
   end
 
-  for _, phase in ipairs({ "init", "init_worker" }) do
-    it("blocks where nothing else runs yet: " .. phase, function()
+  for _, phase in ipairs({ "init", "init_worker", "exit_worker" }) do
+    it("blocks where nothing else runs: " .. phase, function()
       local server = testing.spawn()
       local client = service.client(server)
       in_phase(phase, error, function()

@@ -5,7 +5,7 @@
 local errors = require("maiagent.errors")
 
 -- nginx's phases in which a light thread may yield, and those that run before
--- there is an event loop, where blocking is right.
+-- there is an event loop or after its end, where blocking is right.
 local YIELDING = {
   rewrite = true,
   server_rewrite = true,
@@ -18,7 +18,7 @@ local YIELDING = {
   proxy_ssl_cert = true,
   proxy_ssl_verify = true,
 }
-local BLOCKING = { init = true, init_worker = true }
+local BLOCKING = { init = true, init_worker = true, exit_worker = true }
 
 --- Blocks in C until libcurl's descriptor is readable, the time is over or a
 -- signal came: Ctrl-C works.

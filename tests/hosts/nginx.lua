@@ -58,6 +58,7 @@ local HTTP = [[
     beside()
   }
   init_worker_by_lua_block { call "init_worker"; beside() }
+  exit_worker_by_lua_block { call "exit_worker" }
   ssl_session_fetch_by_lua_block { call "ssl_session_fetch" }
   upstream chosen {
     server 127.0.0.1:1;
@@ -376,5 +377,10 @@ describe("nginx", function()
     end
     assert.is_true(slowest < 0.1, tostring(slowest))
     assert.is_true(socket.gettime() - started < 1)
+  end)
+
+  it("answers in the last phase of a worker that goes", function()
+    child.output_of("kill -HUP " .. place.pid)
+    assert.equal("2", seen(port, "exit_worker"))
   end)
 end)
