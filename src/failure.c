@@ -143,6 +143,8 @@ static bool explain_tls(struct failure *failure, CURLcode code,
                 "ca_file)",
                 reason(code, facts));
     return true;
+  case CURLE_SSL_CIPHER: /* these two come from other libraries than OpenSSL */
+  case CURLE_SSL_CERTPROBLEM:
   case CURLE_SSL_CONNECT_ERROR:
     failure_set(failure, broke(facts) ? FAILURE_CONNECTION : FAILURE_TLS,
                 "no TLS connection to %s: %s%s", host, reason(code, facts),
