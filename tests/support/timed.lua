@@ -43,6 +43,9 @@ return {
   { "a reader in a task is asked as soon as the line can take more",
     "what it says" },
 
+  -- tests/slots_spec.lua
+  { "max_in_flight uses what it allows", "three waves within 0.9 s" },
+
   -- tests/storing_spec.lua
   { "an upload has one clock for all its requests", "0.3 s, 0.7 s and 0.9 s" },
   { "an upload finds 12 files whose registration had no answer",
