@@ -281,7 +281,16 @@ describe("pages", function()
       return skipping[tonumber(query.page or 1)]
     end, nil, { prefetch = 2 })
     assert.same(counted(12), list)
-    assert.equal(1, log.cancelled)
+    assert.equal(3, log.cancelled) -- page 3; at the end 6 and 7
+  end)
+
+  it("leaves nothing in flight after the last page", function()
+    local _, log = each(function(query)
+      local page = tonumber(query.page or 1)
+      return { count = 60, results = counted(10),
+        next = page < 3 and BASE .. "?page=" .. page + 1 or nil }
+    end, nil, { prefetch = 3 })
+    assert.equal(#log.started, log.finished + log.cancelled)
   end)
 
   for _, number in ipairs({ "1.5", "-1e300", "1e300", "-1e999", "1e999",

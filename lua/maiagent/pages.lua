@@ -253,6 +253,9 @@ local function advance(self)
   if err then
     self.failure, self.query = err, nil
   end
+  if not self.query then
+    cancel_ahead(self) -- there were fewer pages than `count` said
+  end
   read_ahead(self, page)
   return page, nil, response
 end
