@@ -1,6 +1,7 @@
 local core = require("maiagent.core")
 local service = require("tests.support.service")
 local slots = require("maiagent.slots")
+local socket = require("socket")
 
 local now = core.now
 
@@ -355,6 +356,29 @@ describe("max_in_flight", function()
       end)
     end)
   end
+
+  it("wakes the host for one that fails as it is begun", function()
+    local client, server = limited(1, { max_retries = 0 })
+    server:fault({ kind = "hang" })
+    local failing = client:with({ proxy = "socks9://127.0.0.1:1" })
+    local ended, longest = {}, 0
+    client:go(function()
+      coroutine.yield() -- the other gets the slot, and its turns after this one
+      ended[2] = select(2, failing.chatbots:list()).kind
+    end)
+    client:go(function()
+      ended[1] = select(2, client.chatbots:get("b", nil,
+        { timeout = { idle = 1 } })).kind
+    end)
+    while client:step() do
+      server:step()
+      local asleep = now()
+      socket.select({ client }, nil, 3)
+      longest = math.max(longest, now() - asleep)
+    end
+    assert.same({ "timeout", "connection" }, ended)
+    assert.is_true(longest < 2.5, "slept for " .. longest .. " s")
+  end)
 
   it("is freed by a reply that nobody has asked for yet", function()
     local client, server = limited(2)

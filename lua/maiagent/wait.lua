@@ -59,12 +59,20 @@ local function handle(self)
   return self.native
 end
 
+local function begin_queued(self)
+  local any = self.slots and not self.closed and slots.serve(self.slots)
+  if any then
+    self.changes = self.changes + 1
+  end
+  return any
+end
+
 --- Begins the queued requests that there is room for, where max_in_flight was
 -- given. For whoever has taken one off the wire.
 -- @tparam table hub
 local function serve(self)
-  if self.slots and not self.closed and slots.serve(self.slots) then
-    self.changes = self.changes + 1
+  if begin_queued(self) and self.native then
+    self.native:wake(now()) -- one may have failed at once: no socket tells it
   end
 end
 
@@ -77,7 +85,7 @@ local function step_native(self, budget)
     self.finished = finished
     self.changes = self.changes + 1
   end
-  serve(self)
+  begin_queued(self)
   return self.slots and self.native:running() or running
 end
 
