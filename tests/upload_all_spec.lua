@@ -65,6 +65,33 @@ describe("knowledge_bases.files:upload_all", function()
     assert.equal(1, requests(server, "POST", FILES))
   end)
 
+  -- It ended when the request that was given up would have been too late.
+  it("ends at once where a callback raises while one is under way", function()
+    local clock = require("socket").gettime
+    local spawned = require("maiagent.testing").spawn()
+    local own = require("maiagent").new({ api_key = spawned.api_key,
+      base_url = spawned.base_url, timeout = { idle = 3 } })
+    local id, begun = service.knowledge_base(own), clock()
+    repeat -- a timer of libcurl's for the new connection would end it, too
+      assert(own.chatbots:list())
+    until clock() > begun + 0.3
+    spawned:fault({ kind = "hang", path = "/upload%-presigned%-url/" })
+    local started = clock()
+    local ok, raised = pcall(function()
+      own.knowledge_bases.files:upload_all(id,
+        { sources_of(1)[1], "no such file" }, nil, { concurrency = 2,
+          on_file = function()
+            error("enough", 0)
+          end })
+    end)
+    local took = clock() - started
+    own:close()
+    spawned:stop()
+    assert.is_false(ok)
+    assert.equal("enough", raised)
+    assert.is_true(took < 1.5, tostring(took))
+  end)
+
   it("registers up to fifty files in one request", function()
     local results, failures = files:upload_all(kb, sources_of(120))
     assert.is_nil(failures)

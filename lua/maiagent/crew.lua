@@ -20,10 +20,20 @@ local PROGRESS_INTERVAL = 0.1 -- seconds between two reports of bytes
 local Crew = {}
 Crew.__index = Crew
 
--- A crew is a subject: asked whether it is done, it moves its tasks on.
+local function have_ended(list)
+  for _, task in ipairs(list) do
+    if not task.finished then
+      return false
+    end
+  end
+  return true
+end
+
+-- A crew is a subject: asked whether it is done, it moves its tasks on. Those
+-- that a later one has cancelled meanwhile are still in the list.
 function Crew:done()
   local earliest = tasks.drive(self.hub, self.tasks)
-  if #self.tasks == 0 or now() >= self.deadline then
+  if have_ended(self.tasks) or now() >= self.deadline then
     return true
   end
   return false, math.min(earliest, self.deadline)
