@@ -5,6 +5,7 @@
 
 return {
   -- tests/exchange_spec.lua
+  { "a reply may repeat a header very often", "within a second" },
   { "a form fails when a file changes and keeps its size",
     "16 MiB within ten seconds" },
   { "a form fails when a file grows meanwhile", "16 MiB within ten seconds" },
@@ -16,6 +17,8 @@ return {
   -- tests/faults_spec.lua
   { "every fault, every call, in tasks",
     "some twenty calls at a time, each with a limit of its own" },
+  { "blocking, sent once: leaves nothing behind",
+    "without the calls in tasks it is these that load the modules" },
   { "a handshake of TLS that is reset fails a create that blocks",
     "a handshake before the other side gives up" },
 
