@@ -10,6 +10,13 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Whether loop.c has one descriptor for all of libcurl's sockets. */
+#if defined(__linux__) && !defined(MAIAGENT_NO_EPOLL)
+#define EASY_HAS_EPOLL 1
+#else
+#define EASY_HAS_EPOLL 0
+#endif
+
 /* CURLOPT_PREREQFUNCTION tells when a request goes out on a connection. */
 #define EASY_HAS_PREREQ (LIBCURL_VERSION_NUM >= 0x075000)
 

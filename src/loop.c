@@ -31,7 +31,7 @@ static bool is_due(const struct loop *loop) {
 ** The platform: one descriptor for all of libcurl's sockets
 */
 
-#if defined(__linux__) && !defined(MAIAGENT_NO_EPOLL)
+#if EASY_HAS_EPOLL
 
 #include <stdint.h>
 #include <sys/epoll.h>

@@ -359,6 +359,9 @@ describe("max_in_flight", function()
 
   it("wakes the host for one that fails as it is begun", function()
     local client, server = limited(1, { max_retries = 0 })
+    if not client:fd() then
+      return -- no descriptor that could wake it on this platform
+    end
     server:fault({ kind = "hang" })
     local failing = client:with({ proxy = "socks9://127.0.0.1:1" })
     local ended, longest = {}, 0
