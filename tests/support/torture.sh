@@ -28,20 +28,8 @@ for file in lua/maiagent/*.lua; do
     - "$file" "$folder/$file" </dev/null
 done
 
-# LeakSanitizer's tracer dies now and then: then once more.
-sweep() { # kind, "once" or "on"
-  local log=$folder/$1-$2.log code=0
-  sweep_once "$@" >"$log" 2>&1 || code=$?
-  if grep -q 'LeakSanitizer has encountered a fatal error' "$log"; then
-    code=0
-    sweep_once "$@" >"$log" 2>&1 || code=$?
-  fi
-  cat "$log"
-  return "$code"
-}
-
 # Each sweep has a stand-in of its own.
-sweep_once() ( # kind, "once" or "on"
+sweep() { # kind, "once" or "on"
   . tests/support/standin.sh
   trap stop_standin EXIT
   start_standin faults
@@ -52,8 +40,8 @@ sweep_once() ( # kind, "once" or "on"
     MAIAGENT_TEST_URL=$standin_url MAIAGENT_TEST_KEY=test-key \
     MAIAGENT_TEST_SAVED="$folder/$1-$2.xlsx" \
     $build/torture tests/support/torture.lua "$1" "$2"
-)
-export -f sweep sweep_once
+}
+export -f sweep
 export build folder
 
 # The longest begin. Who is killed tells no failures, but xargs sees it.
