@@ -167,8 +167,8 @@ static long clamp(curl_off_t value, long least, long most) {
 ** whole one: with a limit neither may be more than a fraction of a second. What
 ** is sent is copied twice, by the read and by the send: with blocks of 32 KiB,
 ** which stay in the processor's nearest cache in between, an upload takes a
-** twelfth less CPU than with 64 KiB and a fifth less than with 16. Without epoll
-** a step sends one block and no more: 32 KiB made that eight times as slow. */
+** twelfth less CPU than with 64 KiB and a fifth less than with 16. Without
+** epoll a step sends one block and no more: with 32 KiB that would be slow. */
 void easy_set_speed(CURL *easy, bool to_file, curl_off_t limit) {
   long received = (to_file ? 512 : 16) * KIB;
   long sent = (EASY_HAS_EPOLL ? 32 : 256) * KIB;
