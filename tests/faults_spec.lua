@@ -3,6 +3,7 @@
 -- that blocks really does.
 
 local core = require("maiagent.core")
+local disk = require("maiagent.disk")
 local maiagent = require("maiagent")
 local rows = require("tests.support.fault_rows")
 local socket = require("socket")
@@ -227,24 +228,13 @@ local function cases_of(retries, is_wanted)
   return cases
 end
 
--- Through a file: a pipe to the listing would have descriptors of its own.
-local function descriptors()
-  local name, count = os.tmpname(), 0
-  os.execute("ls /proc/$PPID/fd >" .. name)
-  for _ in io.lines(name) do
-    count = count + 1
-  end
-  os.remove(name)
-  return count
-end
-
 -- What is still there of requests and clients, and how many descriptors.
 local function left_over()
   collectgarbage()
   collectgarbage()
   local clients, exchanges = require("maiagent.http").live()
   return { clients = clients, exchanges = exchanges,
-    descriptors = descriptors() }
+    descriptors = #disk.list("/proc/self/fd") }
 end
 
 local function new_client(server)

@@ -25,14 +25,7 @@ local HTTP = [[
   init_by_lua_block {
     maiagent = require "maiagent"
     client = maiagent.new{}
-    function call(phase)
-      assert(phase == ngx.get_phase(), ngx.get_phase())
-      local ok, models, err = pcall(function()
-        return client.embedding_models:list()
-      end)
-      ngx.shared.seen:set(phase,
-        ok and (models and #models or tostring(err)) or tostring(models))
-    end
+]] .. nginx.CALL .. [[
     call "init"
     function knowledge_base()
       return assert(client.knowledge_bases:create({ name = "Manuals",

@@ -14,14 +14,7 @@ stream {
   lua_shared_dict seen 1m;
   init_by_lua_block {
     client = require("maiagent").new()
-    function call(phase)
-      assert(phase == ngx.get_phase(), ngx.get_phase())
-      local ok, models, err = pcall(function()
-        return client.embedding_models:list()
-      end)
-      ngx.shared.seen:set(phase,
-        ok and (models and #models or tostring(err)) or tostring(models))
-    end
+]] .. nginx.CALL .. [[
   }
   init_worker_by_lua_block { call "init_worker" }
   server {

@@ -34,6 +34,19 @@ http {
 }
 ]]
 
+--- Lua for a configuration: call(phase) makes a call of `client` and puts what
+-- that gave into the shared dictionary `seen`.
+nginx.CALL = [[
+    function call(phase)
+      assert(phase == ngx.get_phase(), ngx.get_phase())
+      local ok, models, err = pcall(function()
+        return client.embedding_models:list()
+      end)
+      ngx.shared.seen:set(phase,
+        ok and (models and #models or tostring(err)) or tostring(models))
+    end
+]]
+
 -- For 127.0.0.1 alone, and its own authority.
 local CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt "
   .. "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=maiagent-test "

@@ -2,6 +2,7 @@
 -- of its own: memory and descriptors have to stay flat, every call has to be
 -- answered. `make soak CALLS=200000`; prints a line every tenth.
 
+local disk = require("maiagent.disk")
 local maiagent = require("maiagent")
 local testing = require("maiagent.testing")
 
@@ -44,16 +45,6 @@ local function resident()
       return tonumber(size)
     end
   end
-end
-
-local function descriptors()
-  local name, count = os.tmpname(), 0
-  os.execute("ls /proc/$PPID/fd >" .. name)
-  for _ in io.lines(name) do
-    count = count + 1
-  end
-  os.remove(name)
-  return count
 end
 
 local answered, failed, created = 0, 0, 0
@@ -103,8 +94,8 @@ local function report(began)
   collectgarbage()
   print(("%3d %%  %7d calls  %6d failed  RSS %6d KiB  Lua %5d KiB  %3d fds  "
     .. "%d s"):format(math.floor(answered * 100 / CALLS), answered, failed,
-    resident(), math.floor(collectgarbage("count")), descriptors(),
-    os.difftime(os.time(), began)))
+    resident(), math.floor(collectgarbage("count")),
+    #disk.list("/proc/self/fd"), os.difftime(os.time(), began)))
   io.stdout:flush()
 end
 
