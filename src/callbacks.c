@@ -10,6 +10,9 @@
 ** what really comes. */
 #define PRESIZE_LIMIT ((curl_off_t)16 * 1024 * 1024)
 
+#define HEADERS "headers of the reply are"
+
+#define FINAL 200 /* and above: statuses of an answer, not of a 1xx before it */
 #define WHOLE 200
 #define PARTIAL_CONTENT 206
 
@@ -35,7 +38,16 @@ static bool store_reply(struct transfer *t, const char *bytes, size_t length) {
 }
 
 static bool store_line(struct transfer *t, const char *line, size_t length) {
-  return stored(t, head_add(&t->head, line, length), "headers of the reply are",
+  return stored(t, head_add(&t->head, line, length), HEADERS, t->head.limit,
+                "header");
+}
+
+/* One count of all that comes as headers, before the final ones and after the
+** body too: libcurl keeps every line. */
+static bool count_header(struct transfer *t, size_t length) {
+  size_t left = t->head.limit - t->header_bytes;
+  t->header_bytes += length < left ? length : left;
+  return stored(t, length <= left ? BUFFER_OK : BUFFER_FULL, HEADERS,
                 t->head.limit, "header");
 }
 
@@ -83,22 +95,31 @@ static void begin_head(struct transfer *t, const char *line, size_t length) {
   t->status = space ? (int)strtol(space + 1, NULL, 10) : 0;
 }
 
-/* libcurl's lines end as they came; they are no C strings. */
-static size_t on_header(char *line, size_t size, size_t count, void *data) {
-  struct transfer *t = data;
-  size_t given = size * count, length = given;
-  bool ok = true;
-  t->last_byte = loop_now();
-  while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-    length--;
-  if (t->head_done)
-    return given; /* a trailer, whatever it is called */
+static bool take_line(struct transfer *t, const char *line, size_t length) {
   if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
     begin_head(t, line, length);
   else if (length > 0)
-    ok = store_line(t, line, length);
-  else if (t->status >= 200)
-    ok = finish_head(t);
+    return store_line(t, line, length);
+  else if (t->status >= FINAL)
+    return finish_head(t);
+  return true;
+}
+
+/* libcurl's lines end as they came; they are no C strings. What comes before
+** the final headers, and after the body, does not bring the answer on: a server
+** that sends nothing else is idle. */
+static size_t on_header(char *line, size_t size, size_t count, void *data) {
+  struct transfer *t = data;
+  size_t given = size * count, length = given;
+  while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+    length--;
+  if (!count_header(t, length + 1))
+    return 0;
+  if (t->head_done)
+    return given; /* a trailer, whatever it is called */
+  bool ok = take_line(t, line, length);
+  if (t->status >= FINAL)
+    t->last_byte = loop_now();
   return ok ? given : 0;
 }
 

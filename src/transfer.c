@@ -14,6 +14,8 @@
 
 #define REFUSED 400 /* and above: libcurl sends no more of the body */
 
+#define TOO_LARGE "Too large response headers" /* libcurl's words */
+
 #define OUT_OF_MEMORY "not enough memory"
 
 static bool is_success(int status) { return status >= 200 && status < 300; }
@@ -42,10 +44,14 @@ static void explain(struct transfer *t, CURLcode code) {
   facts.elsewhere = t->elsewhere;
   facts.received = t->progress.received;
   curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &facts.expected);
-  /* libcurl's own limit of a line, 100 KB, has no code of its own */
+  /* libcurl's own limits, of a line and of all, have no codes of their own */
   if (code == CURLE_OUT_OF_MEMORY && t->status > 0 && !t->head_done)
     failure_set(&t->failure, FAILURE_DECODE,
                 "a line of the headers of %s is too long (or memory ended)",
+                t->host);
+  if (strncmp(t->text, TOO_LARGE, strlen(TOO_LARGE)) == 0)
+    failure_set(&t->failure, FAILURE_DECODE,
+                "the headers of %s are too large: libcurl takes no more",
                 t->host);
   failure_explain(&t->failure, code, &facts);
 }

@@ -48,6 +48,7 @@ struct transfer {
   struct sink sink;
   struct buffer head;  /* the lines of the final reply, each ended by a NUL */
   struct buffer reply; /* the body, as far as it is in memory */
+  size_t header_bytes; /* of all that came as headers, 1xx and trailers too */
   char *redirect;      /* where a 3xx reply points, or NULL */
   double connect, began;
   curl_off_t max_speed;

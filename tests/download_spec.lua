@@ -190,6 +190,35 @@ describe("client:download", function()
     assert.equal("a", listing())
   end)
 
+  -- name, what comes at once, what comes for ever
+  for _, row in ipairs({
+    { "trailers", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+      .. "ETag: \"v\"\r\n\r\n2\r\n{}\r\n0\r\n", "X-T: t\r\n" },
+    { "answers before the answer", "", "HTTP/1.1 103 Hints\r\n\r\n" },
+  }) do
+    it("takes no endless flood of " .. row[1] .. ", once", function()
+      local server = origin(function(connection)
+        connection:send(row[2])
+      end)
+      local client = client_of(server)
+      local serve_all = server.step
+      function server.step(self)
+        serve_all(self)
+        local connection = self.connections[1]
+        if self.requests[1] and connection and #connection.output < 65536 then
+          connection:send(row[3]:rep(5000))
+        end
+      end
+      local saved, err = client:download(server.url, path_of("a"),
+        { timeout = { idle = 5, total = 20 } })
+      assert.is_nil(saved)
+      assert.equal("decode", err.kind)
+      assert.truthy(err.message:find("limits.header", 1, true), err.message)
+      assert.equal(1, #server.requests)
+      assert.is_nil(read(path_of("a")))
+    end)
+  end
+
   it("is held back by max_speed, which is no idleness of the line", function()
     local server = storage({ file_of(CONTENT, STRONG) })
     local started = socket.gettime()

@@ -228,14 +228,66 @@ describe("a reply", function()
     assert.equal(1000, #x:body())
   end)
 
-  it("takes no more headers than it may", function()
-    local many = ("X-Pad: 0123456789\r\n"):rep(100)
-    local x = exchange(reply("", 200, many), "GET", nil, { header_limit = 999 })
-    local kind, message = x:failure()
-    assert.equal("decode", kind)
-    assert.matches("the headers of the reply are larger than the limit of "
-      .. "999 bytes", message, 1, true)
-  end)
+  local many = ("X-Pad: 0123456789\r\n"):rep(60) -- 1140 bytes
+  local hint = ("HTTP/1.1 103 Early Hints\r\n\r\n"):rep(20) -- 520 bytes
+  local chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    .. "2\r\nok\r\n0\r\n"
+  local too_many = {
+    { "headers", reply("", 200, many) },
+    { "answers before the answer", hint .. hint .. reply("") },
+    { "trailers", chunked .. many .. "\r\n" },
+    { "headers in all", hint .. reply("", 200, many:sub(1, 570)) },
+  }
+  for _, row in ipairs(too_many) do
+    it("takes no more " .. row[1] .. " than it may", function()
+      local x = exchange(row[2], "GET", nil, { header_limit = 999 })
+      local kind, message = x:failure()
+      assert.equal("decode", kind)
+      assert.equal("the headers of the reply are larger than the limit of "
+        .. "999 bytes (limits.header)", message)
+      x = exchange(row[2], "GET", nil, { header_limit = 1200 })
+      assert.is_nil(x:failure())
+    end)
+  end
+
+  local function peak()
+    local file = assert(io.open("/proc/self/status"))
+    local text = file:read("*a"):match("VmHWM:%s*(%d+) kB")
+    file:close()
+    return tonumber(text)
+  end
+
+  local endless = {
+    { "of answers before the answer", "",
+      "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" },
+    { "of trailers", chunked, "X: y\r\n" },
+  }
+  for _, row in ipairs(endless) do
+    it("ends, and takes no memory, in an endless flood " .. row[1], function()
+      local reset = io.open("/proc/self/clear_refs", "w")
+      if reset then
+        reset:write("5") -- the peak begins anew
+        reset:close()
+      end
+      local server = serve(row[2])
+      local x, sent = start(server), 0
+      local before = reset and peak()
+      run(client, function()
+        local connection = server.requests[1] and server.connections[1]
+        if connection and #connection.output < 65536 then
+          connection:send(row[3]:rep(5000))
+          sent = sent + 5000 * #row[3]
+        end
+        return x:done()
+      end, server)
+      local kind, message = x:failure()
+      assert.equal("decode", kind, message)
+      assert.is_true(sent < 16e6, sent)
+      if reset then
+        assert.is_true(peak() - before < 16000, peak() - before)
+      end
+    end)
+  end
 
   it("takes no longer line of a header than libcurl does", function()
     local x = exchange(reply("", 200, "A: " .. ("x"):rep(120000) .. "\r\n"))
@@ -1310,6 +1362,20 @@ describe("an exchange", function()
     server.connections[1]:send("x")
     run(client, x, server)
     assert.equal(0, x:idle())
+  end)
+
+  it("is idle while nothing of the answer itself comes", function()
+    local server = serve("HTTP/1.1 102 Processing\r\n\r\n")
+    local x = start(server)
+    run(client, function() return x:idle() > 0.3 end, server)
+    assert.equal(1, #server.requests)
+    server.connections[1]:send("HTTP/1.1 102 Processing\r\n\r\n")
+    local begin = core.now()
+    run(client, function() return core.now() - begin > 0.1 end, server)
+    assert.is_true(x:idle() > 0.4)
+    server.connections[1]:send(reply("ok"))
+    run(client, x, server)
+    assert.equal("ok", x:body())
   end)
 
   it("knows how long everything took", function()

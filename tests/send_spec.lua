@@ -20,6 +20,9 @@ local function text_status(status, body, content_type)
   }
 end
 
+local HINT = "HTTP/1.1 103 Early Hints\r\n\r\n"
+local EMPTY_CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+  .. "Content-Type: application/json\r\n\r\n2\r\n{}\r\n0\r\n"
 local HTML = "<html><head><title>502 Bad Gateway</title></head></html>"
 
 -- name, fault, kind, status, what the message says, client options
@@ -59,6 +62,20 @@ local FAILURES = {
     nil, nil, nil, { limits = { reply = 100000 } } },
   { "headers over the limit", { kind = "headers", count = 40, bytes = 10000 },
     "decode", nil, "limits%.header" },
+  { "a flood of 1xx", { kind = "raw", bytes = HINT:rep(20000) },
+    "decode", nil, "limits%.header", { max_retries = 2 } },
+  { "a flood of 1xx, where more headers are allowed than libcurl takes",
+    { kind = "raw", bytes = HINT:rep(20000) }, "decode", nil, "too large",
+    { max_retries = 2, limits = { header = 1e6 } } },
+  { "1xx for ever", { kind = "raw", bytes = HINT:rep(200), step = #HINT,
+    seconds = 0.05 }, "timeout", nil, "timeout%.idle",
+    { timeout = { idle = 0.2 } } },
+  { "a flood of trailers", { kind = "raw", bytes = EMPTY_CHUNKED
+    .. ("X-T: t\r\n"):rep(60000) },
+    "decode", nil, "limits%.header", { max_retries = 2 } },
+  { "trailers for ever", { kind = "raw", bytes = EMPTY_CHUNKED
+    .. ("X-T: t\r\n"):rep(200), step = 8, seconds = 0.02 },
+    "timeout", nil, "timeout%.idle", { timeout = { idle = 0.2 } } },
   { "a body that is cut off", { kind = "cut", bytes = 5 },
     "connection", nil, "closed after 5 of" },
   { "a body that is cut by a reset",
