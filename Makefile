@@ -14,7 +14,7 @@ SPECS ?= tests
 CORE_SOURCES := core buffer url json json_text json_list json_decode \
   json_encode operations query request
 HTTP_SOURCES := http buffer transfer callbacks measure head form feed sink \
-  easy failure exchange client loop
+  easy failure proxy exchange client loop
 DISK_SOURCES := disk folder hasher lock digest
 
 # Looked up when a compiler runs, not before: `make test` may install them first.

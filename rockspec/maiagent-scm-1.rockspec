@@ -64,6 +64,7 @@ build = {
         "src/sink.c",
         "src/easy.c",
         "src/failure.c",
+        "src/proxy.c",
         "src/exchange.c",
         "src/client.c",
         "src/loop.c",

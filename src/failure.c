@@ -8,6 +8,8 @@
 /* Older libcurls have two codes for a certificate that is not trusted. */
 #define NOT_VERIFIED_BEFORE_7_62 51
 
+#define HANDSHAKE_WITH_PROXY 97 /* CURLE_PROXY of 7.73 and later */
+
 const char *failure_name(enum failure_kind kind) {
   static const char *const names[] = {"",        "connection", "connection",
                                       "timeout", "tls",        "cancelled",
@@ -45,10 +47,13 @@ void failure_file(struct failure *failure, const char *path, int error) {
   failure_set(failure, FAILURE_FILE, "%s: %s", path, strerror(error));
 }
 
-/* The system's words say more than libcurl's, where there are any. */
+/* The system's words say more than libcurl's, where there are any. Of a proxy
+** that it does not know libcurl quotes the URL, with the password in it. */
 static const char *reason(CURLcode code, const struct failure_facts *facts) {
   if (facts->system_error != 0)
     return strerror(facts->system_error);
+  if (strstr(facts->text, "Unsupported proxy"))
+    return "libcurl knows no such proxy";
   return facts->text[0] ? facts->text : curl_easy_strerror(code);
 }
 
@@ -72,15 +77,48 @@ static void explain_cut(struct failure *failure,
                 facts->host, facts->received);
 }
 
+/* False: `code` is not about a proxy, or there is none. */
+static bool explain_proxy(struct failure *failure, int code,
+                          const struct failure_facts *facts) {
+  const struct proxy *proxy = &facts->proxy;
+  if (!proxy->source)
+    return false;
+  switch (code) {
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    failure_set(failure, FAILURE_CONNECTION,
+                "the name of the proxy %s could not be resolved: check %s",
+                proxy->name, proxy->source);
+    return true;
+  case CURLE_COULDNT_CONNECT:
+    failure_set(failure, FAILURE_CONNECTION,
+                "could not connect to the proxy %s: %s (check %s)", proxy->name,
+                reason((CURLcode)code, facts), proxy->source);
+    return true;
+  case CURLE_OPERATION_TIMEDOUT:
+    failure_set(failure, FAILURE_TIMEOUT,
+                "no connection to %s through the proxy %s within %g s "
+                "(timeout.connect)",
+                facts->host, proxy->name, facts->connect);
+    return true;
+  case CURLE_SEND_ERROR:
+  case CURLE_RECV_ERROR:
+  case HANDSHAKE_WITH_PROXY:
+    if (!strstr(facts->text, "CONNECT") && code != HANDSHAKE_WITH_PROXY)
+      return false;
+    failure_set(failure, FAILURE_CONNECTION,
+                "no way to %s through the proxy %s: %s (check %s)", facts->host,
+                proxy->name, reason((CURLcode)code, facts), proxy->source);
+    return true;
+  default:
+    return false;
+  }
+}
+
 /* False: `code` is not about connecting or about the bytes of the reply. */
 static bool explain_transport(struct failure *failure, CURLcode code,
                               const struct failure_facts *facts) {
   const char *host = facts->host;
   switch (code) {
-  case CURLE_COULDNT_RESOLVE_PROXY:
-    failure_set(failure, FAILURE_CONNECTION,
-                "the name of the proxy could not be resolved: check `proxy`");
-    return true;
   case CURLE_COULDNT_RESOLVE_HOST:
     failure_set(failure, FAILURE_CONNECTION,
                 "the name of %s could not be resolved: check %sthe network",
@@ -162,7 +200,8 @@ void failure_explain(struct failure *failure, CURLcode code,
     return;
   if (code == CURLE_OUT_OF_MEMORY)
     failure_set(failure, FAILURE_MEMORY, "not enough memory");
-  else if (!explain_transport(failure, code, facts) &&
+  else if (!explain_proxy(failure, (int)code, facts) &&
+           !explain_transport(failure, code, facts) &&
            !explain_tls(failure, code, facts))
     failure_set(failure, FAILURE_CONNECTION, "the connection to %s broke: %s",
                 facts->host, reason(code, facts));

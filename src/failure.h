@@ -8,6 +8,8 @@
 #include <curl/curl.h>
 #include <stdbool.h>
 
+#include "proxy.h"
+
 #pragma GCC visibility push(hidden)
 
 /* Room for "name:port". */
@@ -38,6 +40,7 @@ struct failure_facts {
   int system_error;              /* errno of the connection, or 0 */
   double connect;                /* the time-out for connecting, in seconds */
   bool elsewhere;                /* not the host that the settings name */
+  struct proxy proxy;            /* what is between, if anything */
   curl_off_t received, expected; /* bytes of the body; expected < 0: unknown */
 };
 

@@ -43,6 +43,9 @@ static void explain(struct transfer *t, CURLcode code) {
   facts.connect = t->connect;
   facts.elsewhere = t->elsewhere;
   facts.received = t->progress.received;
+  facts.proxy = t->proxy;
+  if (!t->direct)
+    proxy_find(&facts.proxy, t->request->url.data, t->text);
   curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &facts.expected);
   /* libcurl's own limits, of a line and of all, have no codes of their own */
   if (code == CURLE_OUT_OF_MEMORY && t->status > 0 && !t->head_done)
@@ -195,6 +198,15 @@ static bool set_trust(struct transfer *t, struct loop *loop,
   return true;
 }
 
+/* "" keeps libcurl from looking into the environment. */
+static bool set_proxy(struct transfer *t, const char *proxy) {
+  if (!proxy && proxy_is_needless(t->host))
+    proxy = "";
+  t->direct = proxy && !*proxy;
+  proxy_give(&t->proxy, proxy);
+  return set_text(t, CURLOPT_PROXY, proxy);
+}
+
 static bool set_options(struct transfer *t,
                         const struct transfer_settings *settings) {
   CURL *easy = t->member.easy;
@@ -205,7 +217,7 @@ static bool set_options(struct transfer *t,
   easy_set_speed(easy, t->sink.path != NULL, settings->max_speed);
   easy_wait_for_multiplexing(easy, t->request->url.data);
   return set_text(t, CURLOPT_URL, t->request->url.data) &&
-         set_text(t, CURLOPT_PROXY, settings->proxy) &&
+         set_proxy(t, settings->proxy) &&
          set_text(t, CURLOPT_USERAGENT, settings->user_agent) &&
          easy_accept(easy, settings->compressed, settings->path);
 }

@@ -10,6 +10,7 @@
 #include "form.h"
 #include "loop.h"
 #include "measure.h"
+#include "proxy.h"
 #include "request.h"
 #include "sink.h"
 
@@ -32,7 +33,8 @@ struct transfer_settings {
   const char *path;    /* where the body of a 200 or 206 goes, or NULL */
   curl_off_t resume;   /* bytes of it that are there already */
   const char *ca_file; /* the only certificates to trust, or NULL */
-  const char *proxy;   /* NULL: as the environment says, "": none */
+  const char *proxy;   /* NULL: the environment's, but not to this machine;
+                       ** "": none */
   const char *user_agent;
   curl_off_t max_speed; /* bytes per second, 0: no limit */
 };
@@ -59,10 +61,12 @@ struct transfer {
   int status; /* of the last reply; it counts once head_done is true */
   bool started, finished, sent, head_done, stream, paused, idempotent;
   bool elsewhere;
-  bool second_trust; /* the bundle may know a certificate more */
-  bool bundled;      /* … and was asked */
-  bool resent;       /* by libcurl: the kept connection gave no answer */
-  bool let_go;       /* refused while libcurl waited to be fed */
+  bool direct;        /* without any proxy */
+  bool second_trust;  /* the bundle may know a certificate more */
+  bool bundled;       /* … and was asked */
+  bool resent;        /* by libcurl: the kept connection gave no answer */
+  bool let_go;        /* refused while libcurl waited to be fed */
+  struct proxy proxy; /* that of the settings, if any */
   char host[FAILURE_HOST];
   char text[CURL_ERROR_SIZE];
 };

@@ -162,8 +162,8 @@ describe("a failing answer:", function()
     local _, err = client.chatbots:list()
     client:close()
     assert.equal("connection", err.kind)
-    assert.equal("the name of the proxy could not be resolved: check `proxy`",
-      err.message)
+    assert.equal("the name of the proxy no-such-proxy.invalid:3128 could not "
+      .. "be resolved: check the option `proxy`", err.message)
   end)
 
   it("holds the raw body, without the key", function()

@@ -16,7 +16,9 @@ require("maiagent.environment") -- now: later it may be gone
 --   null ("drop": null fields of objects are absent; "keep"),
 --   wait (function(client, milliseconds) for a host's event loop),
 --   on_retry(info), on_event(event), limits ({ reply, header: bytes;
---   nesting: levels }), ca_file, insecure, allow_http, proxy, user_agent,
+--   nesting: levels }), ca_file, insecure, allow_http, user_agent,
+--   proxy (a URL, for every host; "": none; not given: the environment's
+--   http_proxy, https_proxy, all_proxy and no_proxy, never to this machine),
 --   max_connections, max_in_flight (requests on the wire; others queue)
 -- @treturn table client
 -- Raises what is wrong with the options.

@@ -166,6 +166,7 @@ local function check(name, given, known)
   end
 end
 
+-- As src/proxy.c, which keeps the environment's proxies away from it.
 local function is_loopback(host)
   return host == "localhost" or host == "[::1]"
     or host:find("^127%.%d+%.%d+%.%d+$") ~= nil

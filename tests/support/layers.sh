@@ -27,14 +27,14 @@ must_not_include() { # header's ending, file...
 }
 
 must_not_include /lua.h json_text buffer url transfer callbacks measure head \
-  form feed sink easy failure loop digest
+  form feed sink easy failure proxy loop digest
 must_not_include /curl.h json_text json_list json_decode json_encode
 must_not_include /curl.h core buffer url json operations query request disk \
   folder hasher digest lock
 must_not_include /cJSON.h json_text json_list
 must_not_include /cJSON.h buffer url query http transfer callbacks measure \
-  head form feed sink easy failure exchange client loop disk folder hasher \
-  digest lock
+  head form feed sink easy failure proxy exchange client loop disk folder \
+  hasher digest lock
 
 # All waiting is done in Lua frames, so nothing in C may run a user's code:
 # no call, no yield, no API function that may run a metamethod.
