@@ -229,6 +229,41 @@ describe("knowledge_bases.files:upload", function()
       assert.equal("timeout", err.kind)
     end)
 
+  -- operation, how it is called
+  local uploads = {
+    { "files:upload", function(client, kb, source)
+      return client.knowledge_bases.files:upload(kb, source)
+    end },
+    { "files:upload_all", function(client, kb, source)
+      local files, errs =
+        client.knowledge_bases.files:upload_all(kb, { source })
+      return files[1], errs and errs[1]
+    end },
+    { "import_labels_excel", function(client, kb, source)
+      return client.knowledge_bases:import_labels_excel(kb, source)
+    end },
+    { "uploads:put", function(client, _, source)
+      return client.uploads:put(source, "attachment")
+    end },
+  }
+  for _, row in ipairs(uploads) do
+    it("sends nothing of a name with control characters: " .. row[1],
+      function()
+        local server = service.start()
+        local client = service.client(server)
+        local kb = service.knowledge_base(client)
+        local before = #server:log()
+        for _, name in ipairs({ "a\1b.txt", "a\27[2J", "a\127b", "a\nb" }) do
+          local value, err =
+            row[2](client, kb, { content = "x", filename = name })
+          assert.is_falsy(value)
+          assert.equal("file", err.kind)
+          assert.truthy(err.message:find("control character", 1, true))
+        end
+        assert.equal(before, #server:log())
+      end)
+  end
+
   it("streams: memory does not grow with the file", function()
     if not io.open("/proc/self/status") then
       return

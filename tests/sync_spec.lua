@@ -531,6 +531,24 @@ describe("knowledge_bases:sync", function()
       names_of(sync({ hidden = true })).uploaded)
   end)
 
+  it("says which names cannot be sent, in a dry run too", function()
+    for name in pairs({ ["a\1b"] = 1, ["a\27[2J"] = 1, ["a\127"] = 1,
+      ["tab\there"] = 1, ["folder\1/inside"] = 1 })
+    do
+      write(name, "1")
+    end
+    for _, dry in ipairs({ true, false }) do
+      local summary = sync({ dry_run = dry })
+      assert.same({ "a\1b", "a\27[2J", "a\127" }, names_of(summary).failed)
+      for _, item in ipairs(summary.failed) do
+        assert.equal("its name has a control character", item.reason)
+      end
+      assert.same({ "folder\1/inside", "tab\there" },
+        names_of(summary).uploaded)
+    end
+    assert_holds({ ["folder\1/inside"] = "1", ["tab\there"] = "1" })
+  end)
+
   it("does not take for gone what cannot be read", function()
     write("a.txt", "1")
     sync()

@@ -109,6 +109,11 @@ describe("upload.source", function()
     { "a line break", { content = "", filename = "a\nb" }, "line break" },
     { "a carriage return", { content = "", filename = "a\r" }, "line break" },
     { "a zero byte", { content = "", filename = "a\0" }, "zero byte" },
+    { "an escape for a terminal", { content = "", filename = "a\27[2J" },
+      '"a\\27[2J": a file\'s name must not have' },
+    { "a control character", { content = "", filename = "a\1b.txt" },
+      "control character" },
+    { "a delete", { content = "", filename = "a\127b" }, '"a\\127b": ' },
     { "a line break at a path's end", "/tmp/a\nb", "line break" },
   }
 

@@ -4,6 +4,7 @@
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local listing = require("maiagent.listing")
+local upload = require("maiagent.upload")
 local wait = require("maiagent.wait")
 
 local now = core.now
@@ -92,6 +93,8 @@ local function name_problem(name)
     return "its name is not valid UTF-8"
   elseif characters(name) > NAME_LIMIT then
     return "its name has more than " .. NAME_LIMIT .. " characters"
+  elseif upload.has_control(name:match("[^/]*$")) then
+    return "its name has a control character"
   end
 end
 

@@ -71,6 +71,7 @@ local function local_files(run, found)
     if plan.in_shard(entry.name, run.shard) then
       local problem = inventory.name_problem(entry.name)
       if problem then
+        run.protected[entry.name] = SKIPPED
         run.summary:add("failed", { name = entry.name, reason = problem })
       else
         entries[#entries + 1] = entry

@@ -109,6 +109,22 @@ local function name_of(given)
   return name
 end
 
+--- Whether a name cannot be written into a header, as an upload does. A tab
+-- can.
+-- @tparam string name
+-- @treturn boolean
+local function has_control(name)
+  return name:find("[%z\1-\8\10-\31\127]") ~= nil
+end
+
+local function refused_name(name)
+  local shown = name:gsub("[%c\127]", function(char)
+    return ("\\%d"):format(char:byte())
+  end)
+  return file_error(('"%s": a file\'s name must not have a line break, a zero '
+    .. "byte or another control character"):format(shown))
+end
+
 --- What an upload reads, from what the caller gave.
 -- @tparam string|table given a path, or { path | content | reader, filename,
 --   size }: reader() gives the next bytes, nil at the end, or nil and a
@@ -117,7 +133,7 @@ end
 --   waits for its own time-out.
 -- @treturn table|nil { path | content | feed, filename, size (bytes) }
 -- @treturn table|nil error of kind "file": it cannot be read, or its name has
---   a line break
+--   a control character
 -- Raises what is wrong with `given`.
 local function source(given)
   if type(given) == "string" then
@@ -129,9 +145,8 @@ local function source(given)
   end
   check_source(given)
   local name = name_of(given)
-  if name:find("[%z\r\n]") then
-    return nil, file_error(("%q: a file's name must not have a line break or "
-      .. "a zero byte"):format(name))
+  if has_control(name) then
+    return nil, refused_name(name)
   end
   if given.reader then
     local size = math.floor(given.size)
@@ -221,6 +236,7 @@ end
 return {
   expired = expired,
   file_part = file_part,
+  has_control = has_control,
   source = source,
   storage_post = storage_post,
 }
