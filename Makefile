@@ -115,7 +115,7 @@ layers: ## which file may know which
 	@tests/support/deps.sh 5.4 build
 	@CC="$(CC)" tests/support/layers.sh
 
-JOBS ?= 4
+JOBS ?= 6
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # The quarantine is small because a spec watches that memory does not grow.
@@ -131,12 +131,13 @@ sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 	@$(ASAN) PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  tests/support/specs.sh lua5.4 build/sanitize $(SPECS)
 
-# Specs that measure time are left out of the next two: tests/support/timed.lua.
+# SLOWNESS is how much more time than in `make test` the next two give the specs
+# that measure it: tests/support/pace.lua.
 VALGRIND_OPTIONS = -q --leak-check=full --show-leak-kinds=definite,possible \
   --suppressions=tests/support/valgrind.supp \
   --num-callers=30 --child-silent-after-fork=yes
 
-valgrind: SLOWNESS ?= 20
+valgrind: SLOWNESS ?= 10
 valgrind: ## the specs on Lua 5.4 under valgrind; takes many minutes
 	@tests/support/deps.sh 5.4 test valgrind
 	@$(MAKE) --no-print-directory all spec-modules LUA_VERSION=5.4
@@ -146,7 +147,7 @@ valgrind: ## the specs on Lua 5.4 under valgrind; takes many minutes
 
 COLLECTOR ?= incremental
 
-collect: SLOWNESS ?= 5
+collect: SLOWNESS ?= 3
 collect: ## the specs while the collector works all the time (COLLECTOR=…)
 	@tests/support/deps.sh $(LUA_VERSION) test
 	@$(MAKE) --no-print-directory all spec-modules

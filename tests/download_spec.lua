@@ -1,8 +1,11 @@
 local child = require("tests.support.child")
+local pace = require("tests.support.pace")
 local raw_server = require("tests.support.raw_server")
 local service = require("tests.support.service")
 local socket = require("socket")
 local testing = require("maiagent.testing")
+
+local seconds = pace.seconds
 
 local KEY = "key-0123456789"
 local PIECES = {}
@@ -12,6 +15,9 @@ end
 local CONTENT = table.concat(PIECES) -- 420,000 bytes, none where another is
 local CHANGED = CONTENT:reverse()
 local MODIFIED = "Wed, 01 Jul 2026 10:00:00 GMT"
+
+-- What a call with half a second says that had no time left.
+local TOO_LATE = ("not done within %g s (timeout.total)"):format(seconds(0.5))
 
 local folder, servers
 
@@ -223,8 +229,9 @@ describe("client:download", function()
     local server = storage({ file_of(CONTENT, STRONG) })
     local started = socket.gettime()
     assert(client_of(server):download(server.url, path_of("a"), {
-      max_speed = 300000, timeout = { idle = 0.3 }, max_retries = 0 }))
-    assert.is_true(socket.gettime() - started > 0.7)
+      max_speed = 300000 / pace.slowness, timeout = { idle = seconds(0.3) },
+      max_retries = 0 }))
+    assert.is_true(socket.gettime() - started > seconds(0.7))
     assert.equal(CONTENT, read(path_of("a")))
   end)
 
@@ -981,7 +988,7 @@ describe("a download under way in a fork's parent", function()
       })
     end)
     local function step_until(condition)
-      local deadline = socket.gettime() + 10
+      local deadline = socket.gettime() + seconds(10)
       repeat
         assert.is_true(socket.gettime() < deadline)
         server:step()
@@ -1068,11 +1075,11 @@ describe("knowledge_bases.files:download", function()
 
   it("counts its timeout over all its requests", function()
     local server, client, kb, id = uploaded()
-    server:fault({ kind = "delay", seconds = 0.2, times = 4 })
+    server:fault({ kind = "delay", seconds = seconds(0.2), times = 4 })
     server:fault({ kind = "status", status = 403, path = "^/media/",
       method = "GET" })
     local _, err = client.knowledge_bases.files:download(kb, id, path_of("a"),
-      { timeout = 0.3 })
+      { timeout = seconds(0.3) })
     assert.equal("timeout", err.kind)
   end)
 
@@ -1088,13 +1095,13 @@ describe("knowledge_bases.files:download", function()
         local before = #server:log()
         local slow = service.client(server, { on_event = function(event)
           if event.status == row[2] then
-            socket.sleep(0.6)
+            socket.sleep(seconds(0.6))
           end
         end })
         local _, err = slow.knowledge_bases.files:download(kb, id,
-          path_of("a"), { timeout = 0.5 })
+          path_of("a"), { timeout = seconds(0.5) })
         assert.equal("timeout", err.kind)
-        assert.equal("not done within 0.5 s (timeout.total)", err.message)
+        assert.equal(TOO_LATE, err.message)
         assert.equal(before + row[3], #server:log())
       end)
   end
@@ -1212,13 +1219,13 @@ describe("knowledge_bases.files.translations:download", function()
     server:fault({ kind = "status", status = 403, path = "^/media/" })
     local slow = service.client(server, { on_event = function(event)
       if event.status == 403 then
-        socket.sleep(0.6)
+        socket.sleep(seconds(0.6))
       end
     end })
     local saved, err = slow.knowledge_bases.files.translations:download(kb,
-      file, id, path_of("a"), { timeout = 0.5 })
+      file, id, path_of("a"), { timeout = seconds(0.5) })
     assert.is_nil(saved)
-    assert.equal("not done within 0.5 s (timeout.total)", err.message)
+    assert.equal(TOO_LATE, err.message)
   end)
 
   it("gets the bilingual file", function()

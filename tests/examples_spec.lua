@@ -4,6 +4,7 @@
 
 local child = require("tests.support.child")
 local maiagent = require("maiagent")
+local pace = require("tests.support.pace")
 local socket = require("socket")
 local testing = require("maiagent.testing")
 
@@ -47,7 +48,7 @@ describe("the examples", function()
   before_each(function()
     server = testing.spawn({ processing_time = 0.05, strict = true })
     client = maiagent.new({ api_key = server.api_key,
-      base_url = server.base_url, timeout = 20 })
+      base_url = server.base_url, timeout = pace.seconds(20) })
   end)
 
   after_each(function()

@@ -1,3 +1,4 @@
+local pace = require("tests.support.pace")
 local service = require("tests.support.service")
 
 local function temporary(content)
@@ -217,7 +218,8 @@ describe("knowledge_bases.files:upload", function()
   it("may take longer than timeout.total of other calls, unless told so",
     function()
       local server = service.start()
-      local client = service.client(server, { timeout = { idle = 20 } })
+      local client =
+        service.client(server, { timeout = { idle = pace.seconds(20) } })
       local kb = service.knowledge_base(client)
       server:fault({ kind = "delay", seconds = 0.4, path = "maiagent%-media" })
       local source = { content = "x", filename = "x.txt" }

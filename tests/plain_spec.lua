@@ -2,10 +2,11 @@
 
 local core = require("maiagent.core")
 local maiagent = require("maiagent")
+local pace = require("tests.support.pace")
 local testing = require("maiagent.testing")
 local service = require("tests.support.service")
 
-local now = core.now
+local now, seconds = core.now, pace.seconds
 
 -- The interpreter that runs this, for scripts run beside it.
 local function interpreter()
@@ -26,7 +27,8 @@ describe("a plain script", function()
   before_each(function()
     server = testing.spawn()
     client = maiagent.new({
-      api_key = server.api_key, base_url = server.base_url, timeout = 20,
+      api_key = server.api_key, base_url = server.base_url,
+      timeout = seconds(20),
     })
   end)
 
@@ -43,22 +45,23 @@ describe("a plain script", function()
   end)
 
   it("waits for a late answer, and no longer", function()
-    server:fault({ kind = "delay", seconds = 0.3 })
+    server:fault({ kind = "delay", seconds = seconds(0.3) })
     local started = now()
     assert(client.embedding_models:list())
     local took = now() - started
-    assert.is_true(took >= 0.29 and took < 0.6, tostring(took))
+    assert.is_true(took >= seconds(0.29) and took < seconds(0.6),
+      tostring(took))
   end)
 
   it("spends no processor time while it waits", function()
-    server:fault({ kind = "delay", seconds = 0.5 })
+    server:fault({ kind = "delay", seconds = seconds(0.5) })
     local before = os.clock()
     assert(client.embedding_models:list())
-    assert.is_true(os.clock() - before < 0.1)
+    assert.is_true(os.clock() - before < seconds(0.1))
   end)
 
   it("runs ten calls in the time of one", function()
-    server:fault({ kind = "delay", seconds = 0.3, times = 10 })
+    server:fault({ kind = "delay", seconds = seconds(0.3), times = 10 })
     local list = {}
     for i = 1, 10 do
       list[i] = i
@@ -70,17 +73,18 @@ describe("a plain script", function()
     local took = now() - started
     assert.is_nil(errors)
     assert.equal(10, #results)
-    assert.is_true(took < 0.9, tostring(took))
+    assert.is_true(took < seconds(0.9), tostring(took))
   end)
 
   it("gives a time-out its time", function()
     server:fault({ kind = "hang" })
     local started = now()
     local _, err = client.embedding_models:list(nil,
-      { timeout = 0.3, max_retries = 0 })
+      { timeout = seconds(0.3), max_retries = 0 })
     local took = now() - started
     assert.equal("timeout", err.kind)
-    assert.is_true(took >= 0.29 and took < 0.7, tostring(took))
+    assert.is_true(took >= seconds(0.29) and took < seconds(0.7),
+      tostring(took))
     assert(client.embedding_models:list())
   end)
 

@@ -1,11 +1,14 @@
+local pace = require("tests.support.pace")
 local service = require("tests.support.service")
 local socket = require("socket")
+
+local seconds = pace.seconds
 
 describe("knowledge_bases.files:wait", function()
   after_each(service.check)
 
   it("waits until the file is done, telling the way", function()
-    local server = service.start({ processing_time = 0.3 })
+    local server = service.start({ processing_time = seconds(0.3) })
     local client = service.client(server)
     local kb = service.knowledge_base(client)
     local file = assert(client.knowledge_bases.files:upload(kb,
@@ -85,10 +88,10 @@ describe("knowledge_bases.files:wait", function()
       { content = "x", filename = "x.txt" }))
     local started = socket.gettime()
     local done, err = client.knowledge_bases.files:wait(kb, file.id,
-      { interval = 0.05, timeout = 0.3 })
+      { interval = 0.05, timeout = seconds(0.3) })
     assert.is_nil(done)
     assert.equal("timeout", err.kind)
-    assert.is_true(socket.gettime() - started < 1)
+    assert.is_true(socket.gettime() - started < seconds(1))
   end)
 
   it("ends with its time although the last look hangs", function()
@@ -278,13 +281,13 @@ describe("knowledge_bases.files:wait for many", function()
     local ids = register(client, kb, { "a", "b", "c" })
     local started = socket.gettime()
     local files, failures = client.knowledge_bases.files:wait(kb, ids,
-      { interval = 0.05, timeout = 0.2 })
-    assert.is_true(socket.gettime() - started < 1)
+      { interval = 0.05, timeout = seconds(0.2) })
+    assert.is_true(socket.gettime() - started < seconds(1))
     assert.same({}, files)
     for i = 1, 3 do
       assert.equal("timeout", failures[i].kind)
-      assert.equal("file " .. ids[i] .. " was not processed within 0.2 s "
-        .. "(3 are left)", failures[i].message)
+      assert.equal(("file %s was not processed within %g s (3 are left)")
+        :format(ids[i], seconds(0.2)), failures[i].message)
     end
   end)
 
@@ -299,7 +302,7 @@ describe("knowledge_bases.files:wait for many", function()
       err = err.kind and err or err[2]
       assert.equal("timeout", err.kind)
       assert.truthy(err.message:find("was not processed within 0.2 s"))
-      assert.is_true(socket.gettime() - started < 3)
+      assert.is_true(socket.gettime() - started < seconds(3))
     end
   end)
 

@@ -1,9 +1,10 @@
 local core = require("maiagent.core")
+local pace = require("tests.support.pace")
 local service = require("tests.support.service")
 local slots = require("maiagent.slots")
 local socket = require("socket")
 
-local now = core.now
+local now, seconds = core.now, pace.seconds
 
 local LANGUAGE_MODEL = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
@@ -106,14 +107,15 @@ describe("max_in_flight", function()
 
   it("uses what it allows", function()
     local client, server = limited(4)
-    server:fault({ kind = "delay", seconds = 0.1, times = math.huge })
+    server:fault({ kind = "delay", seconds = seconds(0.1), times = math.huge })
     local started = now()
     client:map(upto(12), function()
       return client.chatbots:list()
     end, { concurrency = 12 })
     local took = now() - started
     assert.equal(4, connections(server))
-    assert.is_true(took >= 0.3 and took < 0.9, tostring(took))
+    assert.is_true(took >= seconds(0.3) and took < seconds(0.9),
+      tostring(took))
   end)
 
   it("is shared by copies, and belongs to maiagent.new", function()
@@ -147,7 +149,7 @@ describe("max_in_flight", function()
       client.chatbots:list()
     end)
     local started = now()
-    local value, err = observed.chatbots:list(nil, { timeout = 0.2 })
+    local value, err = observed.chatbots:list(nil, { timeout = seconds(0.2) })
     local took = now() - started
     assert.is_nil(value)
     assert.equal("timeout", err.kind)
@@ -156,7 +158,7 @@ describe("max_in_flight", function()
     assert.equal(0, err.attempts)
     assert.is_false(err.sent)
     assert.same({ "response" }, events)
-    assert.is_true(took >= 0.2 and took < 1, tostring(took))
+    assert.is_true(took >= seconds(0.2) and took < seconds(1), tostring(took))
     hanging:cancel()
     assert(observed.chatbots:list())
     assert.same({ "response", "request", "response" }, events)
@@ -255,7 +257,7 @@ describe("max_in_flight", function()
     local third = begin(3)
     collectgarbage()
     collectgarbage()
-    local deadline = now() + 10
+    local deadline = now() + seconds(10)
     while coroutine.status(third) ~= "dead" and now() < deadline do
       if coroutine.status(first) ~= "dead" then
         assert(coroutine.resume(first))
@@ -414,7 +416,7 @@ describe("max_in_flight", function()
     local pages = client.chatbots:pages({ pageSize = 1 }, { prefetch = 3 })
     assert(pages:next())
     for _ = 1, 3 do
-      assert(client.embedding_models:list(nil, { timeout = 5 }))
+      assert(client.embedding_models:list(nil, { timeout = seconds(5) }))
     end
     pages:close()
   end)
@@ -489,11 +491,12 @@ describe("max_connections", function()
   for _, count in ipairs({ 1, 3 }) do
     it("lets a flood queue for " .. count .. ", however long", function()
       local server = service.start()
-      server:fault({ kind = "delay", seconds = 0.1, times = math.huge })
+      server:fault({ kind = "delay", seconds = seconds(0.1),
+        times = math.huge })
       local client = service.client(server, {
         max_connections = count,
         max_retries = 0,
-        timeout = { connect = 0.3, idle = 0.3 },
+        timeout = { connect = seconds(0.3), idle = seconds(0.3) },
       })
       local results, errors = client:map(upto(9), function()
         return client.embedding_models:list()

@@ -6,6 +6,7 @@ local http = require("socket.http")
 local json = require("dkjson")
 local ltn12 = require("ltn12")
 local multipart = require("maiagent.testing.multipart")
+local pace = require("tests.support.pace")
 local socket = require("socket")
 local testing = require("maiagent.testing")
 local xlsx = require("maiagent.testing.xlsx")
@@ -14,7 +15,7 @@ local has_tls, ssl = pcall(require, "ssl")
 
 local KEY = "Api-Key test-key"
 local UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
-local PROCESSING = 0.2
+local PROCESSING = pace.seconds(0.2)
 
 local server
 
@@ -913,7 +914,7 @@ describe("the stand-in in this process", function()
     for _ = 1, 5 do
       local_server:step(0.01)
     end
-    local got, deadline = 0, socket.gettime() + 10
+    local got, deadline = 0, socket.gettime() + pace.seconds(10)
     while got <= 2 ^ 24 and socket.gettime() < deadline do
       local_server:step(0)
       local data, _, partial = client:receive(65536)
@@ -1083,7 +1084,7 @@ describe("spawn", function()
     local child = testing.spawn({})
     local taken = socket.gettime() - began
     child:stop()
-    assert.is_true(taken < 1, taken .. " s")
+    assert.is_true(taken < pace.seconds(1), taken .. " s")
   end)
 
   it("leaves neither process nor port", function()

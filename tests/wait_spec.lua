@@ -1,7 +1,8 @@
 local core = require("maiagent.core")
+local pace = require("tests.support.pace")
 local service = require("tests.support.service")
 
-local now = core.now
+local now, seconds = core.now, pace.seconds
 
 -- 5.1 cannot yield across pcall nor in a for-loop's iterator.
 local YIELDS_EVERYWHERE = pcall(coroutine.wrap(function()
@@ -13,7 +14,7 @@ describe("client:go", function()
 
   it("runs tasks side by side, driven by step", function()
     local server = service.start()
-    server:fault({ kind = "delay", seconds = 0.2, times = 10 })
+    server:fault({ kind = "delay", seconds = seconds(0.2), times = 10 })
     local client = service.client(server)
     local finished, order = 0, {}
     local started = now()
@@ -29,7 +30,7 @@ describe("client:go", function()
       return finished == 10
     end)
     local took = now() - started
-    assert.is_true(took < 0.6, tostring(took))
+    assert.is_true(took < seconds(0.6), tostring(took))
     assert.is_false(client:step())
   end)
 
@@ -323,7 +324,7 @@ describe("client:gather", function()
     assert.truthy(results[2][1].id)
     assert.equal("no request", results[3])
     assert.is_nil(errors)
-    assert.is_true(now() - started < 1)
+    assert.is_true(now() - started < seconds(1))
   end)
 
   it("tells which failed", function()
@@ -359,7 +360,7 @@ describe("client:gather", function()
     })
     assert.is_false(ok)
     assert.equal("stop", message)
-    assert.is_true(now() - started < 2)
+    assert.is_true(now() - started < seconds(2))
   end)
 
   it("starts no function after one has raised", function()
@@ -697,8 +698,8 @@ describe("an iterator left early", function()
   it("has its pages in flight while the caller works", function()
     local server = service.start()
     local client, id = with_many(server)
-    server:fault({ kind = "delay", seconds = 0.1, path = "labels", after = 1,
-      times = math.huge })
+    server:fault({ kind = "delay", seconds = seconds(0.1), path = "labels",
+      after = 1, times = math.huge })
     local started, count = now(), 0
     for _ in client.knowledge_bases.labels:each(id, { pageSize = 5 },
       { prefetch = 5 })
@@ -707,7 +708,7 @@ describe("an iterator left early", function()
     end
     assert.equal(30, count)
     local took = now() - started
-    assert.is_true(took < 0.35, tostring(took)) -- one by one: 0.5 s
+    assert.is_true(took < seconds(0.35), tostring(took)) -- one by one: 0.5 s
   end)
 end)
 
@@ -749,13 +750,14 @@ describe("the descriptor", function()
     local client = service.client(server)
     assert.is_nil(client:timeout())
     server:fault({ kind = "status", status = 503,
-      headers = { ["Retry-After"] = "5" } })
+      headers = { ["Retry-After"] = ("%.0f"):format(seconds(5)) } })
     local task = client:go(function()
       client.chatbots:list()
     end)
     service.drive(client, server, function()
-      local seconds = client:timeout()
-      return #server:log() == 1 and seconds and seconds > 4 and seconds <= 5
+      local left = client:timeout()
+      return #server:log() == 1 and left and left > seconds(4)
+        and left <= seconds(5)
     end)
     task:cancel()
     client:step()
@@ -785,7 +787,7 @@ describe("the descriptor", function()
         client.chatbots:list()
         ended = true
       end)
-      local deadline = now() + 5
+      local deadline = now() + seconds(5)
       while not ended do
         assert.is_true(now() < deadline, "nobody told")
         if not client:fd() or socket.select({ client }, nil, 0)[client] then
@@ -804,7 +806,8 @@ describe("a page asked for ahead", function()
     local socket = require("socket")
     local server = service.start()
     local client = service.client(server,
-      { timeout = { idle = 0.2, total = 0.4 }, max_retries = 0 })
+      { timeout = { idle = seconds(0.2), total = seconds(0.4) },
+        max_retries = 0 })
     local _, kb = service.knowledge_base(client)
     for i = 1, 3 do
       assert(client.knowledge_bases.labels:create(kb.id, { name = "l" .. i }))
@@ -815,7 +818,7 @@ describe("a page asked for ahead", function()
     do
       count = count + 1
       server:step(0.01)
-      socket.sleep(0.5)
+      socket.sleep(seconds(0.5))
     end
     assert.equal(3, count)
   end)

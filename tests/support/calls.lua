@@ -3,10 +3,11 @@
 
 local assert = require "luassert"
 local maiagent = require "maiagent"
+local pace = require "tests.support.pace"
 local service = require "tests.support.service"
 
 local LANGUAGE_MODEL = "5e1f0000-0000-4000-8000-000000000001"
-local PATIENCE = 30 -- seconds, for what the service does on its own
+local PATIENCE = pace.seconds(30) -- for what the service does on its own
 
 -- The event of each answer: { operation, method, path, status }.
 local responses = {}

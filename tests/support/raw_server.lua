@@ -1,6 +1,7 @@
 --- A server that answers with the very bytes a spec gives it. It lives in the
 -- spec's own process and moves only when it is stepped.
 
+local pace = require("tests.support.pace")
 local socket = require("socket")
 
 local HOST = "127.0.0.1"
@@ -202,7 +203,7 @@ end
 -- @tparam table ... servers
 function raw_server.run(client, condition, ...)
   local servers = { ... }
-  local deadline = socket.gettime() + 10
+  local deadline = socket.gettime() + pace.seconds(10)
   local function met()
     if type(condition) == "function" then
       return condition()
@@ -210,7 +211,7 @@ function raw_server.run(client, condition, ...)
     return condition:done()
   end
   while not met() do
-    assert(socket.gettime() < deadline, "nothing happened for 10 seconds")
+    assert(socket.gettime() < deadline, "nothing happened for long")
     for _, server in ipairs(servers) do
       server:step()
     end

@@ -4,9 +4,14 @@
 
 local core = require("maiagent.core")
 local maiagent = require("maiagent")
+local pace = require("tests.support.pace")
 local testing = require("maiagent.testing")
 
 local EXTERNAL_URL = os.getenv("MAIAGENT_TEST_URL")
+
+-- As a number of 20 would make them.
+local TIMEOUT = { connect = pace.seconds(10), idle = pace.seconds(60),
+  total = pace.seconds(20) }
 
 local service = { external = EXTERNAL_URL ~= nil }
 
@@ -33,7 +38,7 @@ function service.client(server, options)
     api_key = server.api_key,
     base_url = server.base_url,
     wait = server.wait,
-    timeout = 20,
+    timeout = TIMEOUT,
   }
   for name, value in pairs(options or {}) do
     all[name] = value
@@ -76,7 +81,7 @@ end
 -- @tparam table server in this process
 -- @tparam function enough gives whether it holds
 function service.drive(client, server, enough)
-  local deadline = core.now() + 10
+  local deadline = core.now() + pace.seconds(10)
   while not enough() do
     assert(core.now() < deadline, "the tasks do not end")
     client:step()
