@@ -128,7 +128,7 @@ local function serve(port)
     connection:send(json.encode({ port = server.port, api_key = server.api_key,
       base_url = server.base_url, storage_url = server.storage_url }) .. "\n")
     while true do
-      connection:send(obey(server, connection:line()))
+      connection:send(obey(server, connection:receive("*l")))
     end
   end)
   while coroutine.status(steering.thread) ~= "dead" do

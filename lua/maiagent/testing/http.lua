@@ -1,6 +1,5 @@
 --- HTTP/1.1 for the stand-in: each connection a coroutine, all of them waiting
 -- in one `select`, which knows about a thousand descriptors.
-local json = require "maiagent.testing.json"
 local socket = require "socket"
 local url = require "socket.url"
 
@@ -26,28 +25,15 @@ local function wait_for(connection, reason, usual)
   coroutine.yield()
 end
 
---- What has arrived, as soon as something has.
-function connection_index:fill()
-  while true do
-    local data, reason, partial = self.socket:receive(CHUNK)
-    data = data or partial or ""
-    if data ~= "" then
-      return data
-    end
+--- A line without its end or, of so many bytes, those that have arrived, as
+-- soon as some have.
+function connection_index:receive(wanted)
+  local data, reason, partial = self.socket:receive(wanted)
+  while not data and (wanted == "*l" or partial == "") do
     wait_for(self, reason, "read")
+    data, reason, partial = self.socket:receive(wanted, partial)
   end
-end
-
---- One line, without its end.
-function connection_index:line()
-  local first, last = self.buffer:find("\r?\n")
-  while not first do
-    self.buffer = self.buffer .. self:fill()
-    first, last = self.buffer:find("\r?\n")
-  end
-  local line = self.buffer:sub(1, first - 1)
-  self.buffer = self.buffer:sub(last + 1)
-  return line
+  return data or partial
 end
 
 --- Sends all of `data`.
@@ -59,20 +45,15 @@ function connection_index:send(data)
   end
 end
 
---- Waits for `seconds`, by default for ever, but not longer than the client,
--- of whom no more than a little is read meanwhile.
+--- Waits for `seconds`, by default for ever, but not longer than the client. To
+-- receive no bytes tells whether it is there, and takes nothing it has sent.
 function connection_index:sleep(seconds)
   self.deadline = socket.gettime() + (seconds or math.huge)
   while socket.gettime() < self.deadline do
-    local data, reason, partial
-    if #self.buffer < CHUNK then
-      data, reason, partial = self.socket:receive(CHUNK)
-      self.buffer = self.buffer .. (data or partial or "")
-    end
-    wait_for(self, reason or "timeout",
-      #self.buffer < CHUNK and "read" or "time")
+    local data, reason = self.socket:receive(0)
+    wait_for(self, reason or "timeout", data and "time" or "read")
   end
-  self.deadline = nil
+  self.deadline = math.huge
 end
 
 --- Ends the connection with a TCP reset: SO_LINGER on, time 0. It is set by
@@ -87,12 +68,12 @@ end
 
 local function read_headers(connection)
   local headers = {}
-  local line = connection:line()
+  local line = connection:receive("*l")
   while line ~= "" do
     local name, value = line:match("^([^%s:]+):%s*(.-)%s*$")
     name = (name or connection:finish()):lower()
     headers[name] = headers[name] and headers[name] .. ", " .. value or value
-    line = connection:line()
+    line = connection:receive("*l")
   end
   return headers
 end
@@ -100,7 +81,7 @@ end
 -- The next request, and a function for the next piece of its body, then nil.
 local function read_request(connection)
   local method, path, query, version =
-    connection:line():match("^(%u+) ([^%s?]+)%??(%S*) HTTP/1%.(%d)$")
+    connection:receive("*l"):match("^(%u+) ([^%s?]+)%??(%S*) HTTP/1%.(%d)$")
   local headers = method and read_headers(connection) or connection:finish()
   if headers["transfer-encoding"] then
     connection:send("HTTP/1.1 411 Error\r\nContent-Length: 0\r\n\r\n")
@@ -111,15 +92,12 @@ local function read_request(connection)
     keep_alive = version == "1" and headers.connection ~= "close" }
   local size = tonumber(headers["content-length"]) or 0
   return request, function()
-    local left = size - request.body_bytes
-    if left > 0 then
-      if left == size and headers.expect then
+    local wanted = math.min(size - request.body_bytes, CHUNK)
+    if wanted > 0 then
+      if request.body_bytes == 0 and headers.expect then
         connection:send("HTTP/1.1 100 Continue\r\n\r\n")
       end
-      local data = connection.buffer ~= "" and connection.buffer
-        or connection:fill()
-      local taken = math.min(left, #data) -- LuaJIT's sub() ends at 2^31
-      connection.buffer, data = data:sub(taken + 1), data:sub(1, taken)
+      local data = connection:receive(wanted)
       request.body_bytes = request.body_bytes + #data
       return data
     end
@@ -140,11 +118,8 @@ local function read_all(read)
   return table.concat(pieces)
 end
 
--- A response as it is sent: the size of its head, that of all of it, and a
--- function for the bytes from one place to another.
-local function serialise(response, request)
-  local body, skipped = response.body or "", response.skipped or 0
-  local size = response.size or #body
+-- The status line and the headers of a response with so many bytes of body.
+local function head_of(response, request, size)
   local lines = { "HTTP/1.1 " .. response.status
     .. (response.status < 400 and " OK" or " Error") }
   for name, value in pairs(response.headers or {}) do
@@ -156,23 +131,23 @@ local function serialise(response, request)
   if not request.keep_alive then
     lines[#lines + 1] = "Connection: close"
   end
-  local head = table.concat(lines, "\r\n") .. "\r\n\r\n"
-  return #head, #head + (request.method == "HEAD" and 0 or size),
-    function(first, last)
-      return head:sub(first, last) .. (last <= #head and ""
-        or body:sub(skipped + math.max(first - #head, 1),
-          skipped + last - #head))
-    end
+  return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
 --- Sends a response {status, headers, body, size, skipped}: `size` bytes of the
 -- body, after those `skipped`; by default all. A body is anything with sub().
 -- At most `limit` bytes of it are sent, `step` at a time, then a pause (s).
 function connection_index:answer(request, response, limit, step, pause)
-  local head_size, size, part = serialise(response, request)
-  local stop = math.min(size, head_size + (limit or size))
-  for first = 1, stop, step or CHUNK do
-    self:send(part(first, math.min(first + (step or CHUNK) - 1, stop)))
+  local body, skipped = response.body or "", response.skipped or 0
+  local size = response.size or #body
+  local head = head_of(response, request, size)
+  request.status, step = response.status, step or CHUNK
+  size = request.method == "HEAD" and 0 or math.min(size, limit or size)
+  for first = 1, #head + size, step do
+    local last = math.min(first + step - 1, #head + size)
+    self:send(head:sub(first, last) .. (last <= #head and ""
+      or body:sub(skipped + math.max(first - #head, 1),
+        skipped + last - #head)))
     if pause then
       self:sleep(pause)
     end
@@ -196,8 +171,8 @@ end
 -- clients' connections only. Returns the connection.
 function loop_index:add(stream, talk, number)
   stream:settimeout(0)
-  local connection = setmetatable({ socket = stream, buffer = "",
-    number = number, thread = coroutine.create(talk) }, Connection)
+  local connection = setmetatable({ socket = stream, number = number,
+    thread = coroutine.create(talk), deadline = math.huge }, Connection)
   self.open[stream] = connection
   resume(self, connection)
   return connection
@@ -245,17 +220,16 @@ end
 -- with getfd() whose readiness ends the wait too.
 function loop_index:step(seconds, client)
   local lists, ready = { read = { client }, write = {}, time = {} }, {}
-  local now, until_ready = socket.gettime(), seconds or 0
+  local now, left = socket.gettime(), seconds or 0
   for stream, connection in pairs(self.open) do
     table.insert(lists[connection.waits], stream)
-    local left = (connection.deadline or math.huge) - now
-    until_ready = math.max(math.min(until_ready, left), 0)
+    left = math.min(left, connection.deadline - now)
   end
   local readable, writable = socket.select(lists.read, lists.write,
-    until_ready)
+    math.max(left, 0))
+  now = socket.gettime()
   for stream, connection in pairs(self.open) do
-    if readable[stream] or writable[stream]
-      or (connection.deadline or math.huge) <= socket.gettime() then
+    if readable[stream] or writable[stream] or connection.deadline <= now then
       ready[#ready + 1] = connection
     end
   end
@@ -281,9 +255,9 @@ function loop_index:stop()
   self.open = {}
 end
 
---- What a loop needs to begin with; `recorded` is told of errors.
+--- What a loop needs to begin with; its list `recorded` is told of errors.
 local function new_loop()
-  return { open = {}, accepted = 0, recorded = json.array() }
+  return { open = {}, accepted = 0 }
 end
 
 return { attachment = attachment, loop_index = loop_index, new_loop = new_loop,

@@ -78,8 +78,8 @@ end
 local function start(options)
   options = complete(options)
   local server = setmetatable(http.new_loop(), Server)
-  server.state, server.api_key = state.new(options), options.api_key
-  server.requests, server.faults = json.array(), {}
+  server.state, server.api_key = { options = options }, options.api_key
+  server:reset()
   server.port, server.base_url = listen(server, options.port, api.serve)
   server.storage_url = select(2, listen(server, 0, storage.serve))
   function server.wait(client, milliseconds)
