@@ -8,6 +8,16 @@ local has_zlib, zlib = pcall(require, "zlib")
 -- ordinary one. BEFORE(fault, connection, read) returns another read().
 local INSTEAD, AROUND, BEFORE = {}, {}, {}
 
+-- What comes after the bytes of a fault: nothing more, a TCP reset or the end.
+local function leave(fault, connection)
+  if fault.hang then
+    connection:sleep()
+  elseif fault.reset then
+    connection:abort()
+  end
+  connection:finish()
+end
+
 --- {status=500, headers=, body= | json=}: that answer instead.
 function INSTEAD.status(fault)
   local headers = { ["Content-Type"] = fault.json and "application/json" }
@@ -29,30 +39,19 @@ function INSTEAD.redirect(fault)
     headers = { Location = fault.location } }
 end
 
---- {bytes=}: a JSON string of that size.
+--- {bytes=2^20}: a JSON string of that size.
 function INSTEAD.large(fault)
-  return { status = 200, headers = { ["Content-Type"] = "application/json" },
-    body = '"' .. ("x"):rep((fault.bytes or 2 ^ 20) - 2) .. '"' }
+  return INSTEAD.status({ status = 200,
+    json = ("x"):rep((fault.bytes or 2 ^ 20) - 2) })
 end
 
 --- {bytes=, step=, seconds=0.01, reset=, hang=}: these bytes, which need not be
 -- HTTP, all at once or `step` at a time with pauses; then the end, a TCP reset
 -- or nothing more.
-function INSTEAD.raw(fault, connection)
-  local bytes = fault.bytes or "\0\255 not HTTP\r\n\r\n"
-  local step = fault.step or math.max(#bytes, 1)
-  for first = 1, #bytes, step do
-    connection:send(bytes:sub(first, first + step - 1))
-    if fault.step then
-      connection:sleep(fault.seconds or 0.01)
-    end
-  end
-  if fault.hang then
-    connection:sleep()
-  elseif fault.reset then
-    connection:abort()
-  end
-  connection:finish()
+function INSTEAD.raw(fault, connection, request)
+  connection:answer(request, { body = fault.bytes or "\0\255 not HTTP\r\n\r\n" },
+    nil, fault.step, fault.step and (fault.seconds or 0.01))
+  leave(fault, connection)
 end
 
 --- {bytes=0}: a TCP reset, once so much of the request's body was read.
@@ -72,13 +71,10 @@ function AROUND.delay(fault, connection, _, response)
   return response
 end
 
---- {bytes=0, reset=}: the ordinary answer, but only so much of its body.
+--- {bytes=0, reset=, hang=}: the ordinary answer, but only so much of its body.
 function AROUND.cut(fault, connection, request, response)
   connection:answer(request, response, fault.bytes or 0)
-  if fault.reset then
-    connection:abort()
-  end
-  connection:finish()
+  leave(fault, connection)
 end
 
 --- {bytes=}: these bytes, such as answers of 1xx, then the ordinary answer.
@@ -176,7 +172,6 @@ local function perform(list, serve, connection, request, read)
     while fault.kind ~= "reset" and read() do end
     response = instead(fault, connection, request, read)
   end
-  request.status = response.status
   if around then
     response = around(fault, connection, request, response)
   end

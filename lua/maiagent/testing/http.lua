@@ -137,12 +137,14 @@ end
 --- Sends a response {status, headers, body, size, skipped}: `size` bytes of the
 -- body, after those `skipped`; by default all. A body is anything with sub().
 -- At most `limit` bytes of it are sent, `step` at a time, then a pause (s).
+-- Without a status it is the body alone.
 function connection_index:answer(request, response, limit, step, pause)
   local body, skipped = response.body or "", response.skipped or 0
   local size = response.size or #body
-  local head = head_of(response, request, size)
+  local head = response.status and head_of(response, request, size) or ""
   request.status, step = response.status, step or CHUNK
-  size = request.method == "HEAD" and 0 or math.min(size, limit or size)
+  size = request.method == "HEAD" and head ~= "" and 0
+    or math.min(size, limit or size)
   for first = 1, #head + size, step do
     local last = math.min(first + step - 1, #head + size)
     self:send(head:sub(first, last) .. (last <= #head and ""
