@@ -6,7 +6,9 @@ local state = require "maiagent.testing.state"
 local url = require "socket.url"
 local validation = require "maiagent.testing.validation"
 
-local routes = {} -- pattern of a path -> method -> {handler, names of queries}
+-- path with {id} -> method -> {kind, handler, names of queries}; and the parts
+-- of these paths that are not {id}
+local routes, literal = {}, {}
 
 local Call = { __name = "maiagent.testing.call" }
 local call_index = {}
@@ -18,32 +20,32 @@ local function fail(status, body)
   error({ status = status, body = body }, 0)
 end
 
---- Declares what answers requests of "METHOD path/{id}/": handler(call), which
--- returns status, value (a string is sent as it is) and headers. `query` are
--- the names that its query may have.
-local function route(target, query, handler)
-  local method, path = target:match("^(%u+) (.+)$")
-  local pattern = "^/api/"
-    .. path:gsub("%-", "%%-"):gsub("{id}", "([^/]+)") .. "()$"
-  local names = {}
-  for name in query:gmatch("%S+") do
+--- Declares one more route of a kind of resource, relative to its path:
+-- "METHOD {id}/x/". handler(call, kind) returns status, value (a string is sent
+-- as it is) and headers; `query` are the names that its query may have.
+local function route(kind, target, handler, query)
+  local method, rest = target:match("^(%u+) (.*)$")
+  local path, names = "/api/" .. kind.path .. rest, {}
+  for segment in path:gmatch("[^/]+") do
+    literal[segment] = segment ~= "{id}"
+  end
+  for name in (query or ""):gmatch("%S+") do
     names[name], names[validation.snake(name)] = name, name
   end
-  routes[pattern] = routes[pattern] or {}
-  routes[pattern][method] = { handler = handler, names = names }
+  routes[path] = routes[path] or {}
+  routes[path][method] = { kind = kind, handler = handler, names = names }
 end
 
--- The methods of a path and the ids in it; of two routes the more literal one.
+-- The methods of a path, and the ids in it: what no route has as a literal.
 local function find_route(path)
-  local methods, ids
-  for pattern, candidate in pairs(routes) do
-    local found = { path:gsub("^/api/v1/", "/api/"):match(pattern) }
-    if found[1] and (not ids or #found < #ids) then
-      methods, ids = candidate, found
+  local ids = {}
+  path = path:gsub("^/api/v1/", "/api/"):gsub("[^/]+", function(segment)
+    if not literal[segment] then
+      table.insert(ids, segment)
+      return "{id}"
     end
-  end
-  table.remove(ids or {}) -- the place where the path ended
-  return methods, ids
+  end)
+  return routes[path], ids
 end
 
 --- Adds a line to the server's list of violations.
@@ -135,13 +137,32 @@ function call_index:page(records, render, bare)
     previous = page > 1 and page_url(self, page - 1) or json.null }
 end
 
-local function run(call, methods)
+-- Finds what a path names: call.records, one for each id, call.list, that of
+-- the kind, and call.record, the one of them that is meant, if one is.
+local function locate(call, ids)
+  local owner = call.state
+  for name in call.kind.path:gmatch("([%l-]+)/") do
+    call.list, call.record = state.children(owner, name), nil
+    local id = ids[#call.records + 1]
+    if id then
+      owner = call.list.by_id[id:lower()] or fail(404, "Not found.")
+      call.record, call.records[#call.records + 1] = owner, owner
+    end
+  end
+end
+
+local function run(call, methods, ids)
   authenticate(call)
   local method = call.request.method
   local found = methods[method == "HEAD" and "GET" or method]
     or fail(405, ('Method "%s" not allowed.'):format(method))
   read_query(call, found.names)
-  return found.handler(call)
+  call.kind = found.kind
+  locate(call, ids)
+  if call.kind.prepare then
+    call.kind.prepare(call)
+  end
+  return found.handler(call, call.kind)
 end
 
 -- A path without its last slash is redirected to, as Django does.
@@ -161,9 +182,9 @@ local function serve(server, request, read)
   if not methods then
     return no_route(request)
   end
-  local call = setmetatable({ server = server, state = server.state, ids = ids,
+  local call = setmetatable({ server = server, state = server.state,
     request = request, query = {}, records = {} }, Call)
-  local ok, status, value, headers = pcall(run, call, methods)
+  local ok, status, value, headers = pcall(run, call, methods, ids)
   if not ok and type(status) == "table" then -- from fail()
     status, value = status.status, status.body
   elseif not ok then

@@ -10,10 +10,10 @@ local FAREWELL = 2 -- seconds in which a child has to go
 -- A session of its own, so that Ctrl-C in a terminal does not end the server
 -- before the program that wants to clean up on it. The pid is told first.
 local COMMAND = [[
-for lua in %s; do command -v "$lua" >/dev/null && break; done
-command -v "$lua" >/dev/null || exit
-exec $(command -v setsid) \
-  sh -c 'echo $$; exec "$0" -e "$1" </dev/null >/dev/null' "$lua" %s]]
+for lua in %s; do
+  command -v "$lua" >/dev/null && exec $(command -v setsid) \
+    sh -c 'echo $$; exec "$0" -e "$1" </dev/null >/dev/null' "$lua" %s
+done]]
 local CODE = "package.path, package.cpath = %q, %q "
   .. "require('maiagent.testing.control').serve(%d)"
 
@@ -33,8 +33,8 @@ local function interpreters()
   end
   local own = place < 0 and arguments[place]:find("lua[^/]*$")
     and quote(arguments[place]) or ""
-  return own .. (rawget(_G, "jit") and " luajit" or " lua")
-    .. _VERSION:match("%d%.%d") .. " lua"
+  return own .. (rawget(_G, "jit") and " luajit"
+    or " lua" .. _VERSION:match("%d%.%d")) .. " lua"
 end
 
 local function call(handle, name, argument)

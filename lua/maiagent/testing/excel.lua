@@ -113,8 +113,8 @@ end
 
 local bases = resources.knowledge_bases
 for name, kind in pairs({ labels = labels, metadata = metadata }) do
-  resources.route(bases, "GET {id}/export-" .. name .. "-excel/",
+  api.route(bases, "GET {id}/export-" .. name .. "-excel/",
     export(kind, "_" .. name .. ".xlsx"))
-  resources.route(bases, "POST {id}/import-" .. name .. "-excel/",
+  api.route(bases, "POST {id}/import-" .. name .. "-excel/",
     import(kind))
 end

@@ -49,8 +49,9 @@ end
 -- HTTP, all at once or `step` at a time with pauses; then the end, a TCP reset
 -- or nothing more.
 function INSTEAD.raw(fault, connection, request)
-  connection:answer(request, { body = fault.bytes or "\0\255 not HTTP\r\n\r\n" },
-    nil, fault.step, fault.step and (fault.seconds or 0.01))
+  local bytes = fault.bytes or "\0\255 not HTTP\r\n\r\n"
+  connection:answer(request, { body = bytes }, nil, fault.step,
+    fault.step and (fault.seconds or 0.01))
   leave(fault, connection)
 end
 
@@ -159,8 +160,9 @@ local function take(list, request)
   end
 end
 
---- Answers one request, by way of a fault of `list` if one is meant for it;
--- serve(read) returns the ordinary response, given what reads the body.
+--- Answers one request, by way of a fault of `list` if one is meant for it, once
+-- all of its body was read. serve(read) returns the ordinary response; it may
+-- leave some of the body.
 local function perform(list, serve, connection, request, read)
   local fault = take(list, request) or {}
   local instead, around = INSTEAD[fault.kind], AROUND[fault.kind]
@@ -168,11 +170,10 @@ local function perform(list, serve, connection, request, read)
     read = BEFORE[fault.kind](fault, connection, read)
   end
   local response = (not instead or fault.apply) and serve(read)
+  while fault.kind ~= "reset" and read() do end
   if instead then
-    while fault.kind ~= "reset" and read() do end
     response = instead(fault, connection, request, read)
-  end
-  if around then
+  elseif around then
     response = around(fault, connection, request, response)
   end
   if response then

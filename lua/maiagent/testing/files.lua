@@ -7,7 +7,7 @@ local resources = require "maiagent.testing.resources"
 local state = require "maiagent.testing.state"
 local validation = require "maiagent.testing.validation"
 
-local fail, route, null = api.fail, resources.route, json.null
+local fail, route, null = api.fail, api.route, json.null
 local SCHEMA = [[ filename!:name file!:text parser?:uuid labels:[{labels}]
   rawUserDefineMetadata?:object ]]
 local LIST_QUERY = "query status fileType knowledgeBase page pageSize"

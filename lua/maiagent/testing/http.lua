@@ -191,14 +191,13 @@ local function conversation(serve, tls)
     repeat
       local request, read = read_request(connection)
       serve(connection, request, read)
-      while read() do end
     until not request.keep_alive
   end
 end
 
 --- Listens on host and port (0: a free one) and returns the port.
--- serve(connection, request, read) has to answer; read() gives the next piece
--- of the request's body, then nil. tls are LuaSec's parameters or nil.
+-- serve(connection, request, read) has to read the request's body to its end,
+-- piece by piece with read(), and to answer. tls: LuaSec's parameters or nil.
 function loop_index:listen(host, port, serve, tls)
   local talk = conversation(serve, tls)
   local listener = assert(socket.bind(host, port, 128))

@@ -5,7 +5,7 @@ local json = require "maiagent.testing.json"
 local state = require "maiagent.testing.state"
 local validation = require "maiagent.testing.validation"
 
-local fail = api.fail
+local fail, route = api.fail, api.route
 
 local VERBS = {} -- what each does, given the call and its kind
 local TARGETS = { list = "GET ", create = "POST ", get = "GET {id}/",
@@ -41,8 +41,8 @@ local function value_of(_, record, field)
   return field.refers and render_references(value) or value
 end
 
---- A record of call.kind, as it is answered.
-local function show(call, record)
+--- A record of call.kind, as it is answered, in a list or alone.
+local function show(call, record, listed)
   local shown, kind = { id = record.id }, call.kind
   for _, field in ipairs(kind.fields) do
     shown[field.name] = value_of(call, record, field)
@@ -54,7 +54,7 @@ local function show(call, record)
     shown[name] = state.timestamp(record[name])
   end
   if kind.decorate then
-    kind.decorate(call, record, shown)
+    kind.decorate(call, record, shown, listed)
   end
   return shown
 end
@@ -86,7 +86,7 @@ function VERBS.list(call, kind)
     end
   end
   return 200, call:page(found, function(record)
-    return (kind.summary or show)(call, record)
+    return show(call, record, true)
   end, kind.unpaged or call.query.pagination == "false")
 end
 
@@ -139,37 +139,10 @@ function VERBS.delete(call)
   return 204
 end
 
--- Finds what a path names: call.records, one for each id, call.list, that of
--- the kind, and call.record, the one of them that is meant, if one is.
-local function locate(call)
-  local owner = call.state
-  for name in call.kind.path:gmatch("([%l-]+)/") do
-    call.list, call.record = state.children(owner, name), nil
-    local id = call.ids[#call.records + 1]
-    if id then
-      owner = call.list.by_id[id:lower()] or fail(404, "Not found.")
-      call.record, call.records[#call.records + 1] = owner, owner
-    end
-  end
-end
-
---- Declares one more route of a kind, relative to its path: "POST {id}/x/".
-local function route(kind, target, handler, query)
-  local method, rest = target:match("^(%u+) (.*)$")
-  api.route(method .. " " .. kind.path .. rest, query or "", function(call)
-    call.kind = kind
-    locate(call)
-    if kind.prepare then
-      kind.prepare(call)
-    end
-    return handler(call, kind)
-  end)
-end
-
 --- Declares a kind of resource: {path=, verbs=, schema=, filters= (see above),
 -- unpaged=, unique= (a field), times= (names of such fields), derived= (field
--- -> function(call, record)), decorate(call, record, shown) for the rest,
--- summary(call, record) in lists, prepare(call) before anything}.
+-- -> function(call, record)), decorate(call, record, shown, listed) for the
+-- rest, prepare(call) before anything}.
 local function declare(kind)
   kind.fields = validation.schema(kind.schema)
   kind.filters, kind.verbs = kind.filters or "", kind.verbs or ALL
@@ -223,8 +196,10 @@ local chatbots = declare { path = "chatbots/", times = "updatedAt",
     enableKnowledgeBaseRag:boolean=false ]] }
 
 -- In a list the models are objects, and the long fields are left out.
-function chatbots.summary(call, record)
-  local shown = show(call, record)
+function chatbots.decorate(call, _, shown, listed)
+  if not listed then
+    return
+  end
   for name in ("rag largeLanguageModel embeddingModel rerankerModel")
     :gmatch("%a+") do
     local id, kind = shown[name], name:gsub("Model$", "-models")
@@ -236,7 +211,6 @@ function chatbots.summary(call, record)
     .. "databaseUrl databaseType includeTables"):gmatch("%a+") do
     shown[name] = nil
   end
-  return shown
 end
 
 declare { path = "knowledge-bases/{id}/labels/", schema = "name!:name",
@@ -299,5 +273,4 @@ end
 
 return { add = add, batch_delete = batch_delete, change = change,
   declare = declare, id_name = id_name, knowledge_bases = knowledge_bases,
-  render_references = render_references, route = route, show = show,
-  verbs = VERBS }
+  render_references = render_references, show = show, verbs = VERBS }

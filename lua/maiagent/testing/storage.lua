@@ -1,4 +1,5 @@
 --- Object storage with presigned POST uploads, on an origin of its own.
+local api = require "maiagent.testing.api"
 local http = require "maiagent.testing.http"
 local multipart = require "maiagent.testing.multipart"
 local policy = require "maiagent.testing.policy"
@@ -14,7 +15,7 @@ local uploads = resources.declare { path = "upload-presigned-url/", verbs = "",
   schema = [[ filename!:name fieldName!:name
     modelName!:chatbot-file|attachment|batch-qa fileSize!:natural ]] }
 
-resources.route(uploads, "POST ", function(call)
+api.route(uploads, "POST ", function(call)
   local asked = call:check(uploads.fields)
   local key = FOLDERS[asked.modelName] .. state.new_id(call.state)
     .. (asked.filename:match("%.%w+$") or "")
@@ -63,7 +64,6 @@ local function upload(server, request, read)
   local began = state.now()
   local form, file, problem = examine(multipart.parse(read,
     request.headers["content-type"] or ""), began)
-  while read() do end
   if problem then
     if not problem[3]:find("Policy expired", 1, true) then
       server:note(request, problem[2] .. ": " .. problem[3])
@@ -112,7 +112,6 @@ end
 local function serve(server, request, read)
   local object = server.state.objects[url.unescape(request.path:sub(2))]
   if request.headers.authorization then
-    while read() do end
     server:note(request, "Authorization sent to storage")
     return refuse({ 400, "InvalidArgument", "Unsupported Authorization Type" })
   elseif request.method == "POST" and request.path == BUCKET then

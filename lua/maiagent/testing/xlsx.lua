@@ -6,29 +6,26 @@ local SHEET = "xl/worksheets/sheet1.xml"
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", amp = "&",
   lt = "<", gt = ">", quot = '"', apos = "'" }
 
-local function relation(target, kind)
-  return '<Relationships xmlns="$package/2006/relationships"><Relationship '
-    .. 'Id="rId1" Target="' .. target .. '" Type="$officeDocument/2006/'
-    .. 'relationships/' .. kind .. '"/></Relationships>'
-end
-
--- The files of a workbook; $ stands for the schemas' address, @ for the rows.
+-- The files of a workbook: name, text. In a text $ stands for the address of
+-- the schemas, # for the beginning of a type, @ for the rows.
+local RELATION = [[<Relationships xmlns="$package/2006/relationships">
+  <Relationship Id="rId1" Target="%s"
+    Type="$officeDocument/2006/relationships/%s"/></Relationships>]]
 local FILES = {
-  { "[Content_Types].xml", '<Types xmlns="$package/2006/content-types">'
-    .. '<Default Extension="rels" ContentType="application/vnd.openxmlformats-'
-    .. 'package.relationships+xml"/><Default Extension="xml" ContentType="'
-    .. 'application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet'
-    .. '+xml"/><Override PartName="/xl/workbook.xml" ContentType="application/'
-    .. 'vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
-    .. "</Types>" },
-  { "_rels/.rels", relation("xl/workbook.xml", "officeDocument") },
-  { "xl/workbook.xml", '<workbook xmlns="$spreadsheetml/2006/main" xmlns:r="'
-    .. '$officeDocument/2006/relationships"><sheets><sheet name="Sheet1" '
-    .. 'sheetId="1" r:id="rId1"/></sheets></workbook>' },
+  { "[Content_Types].xml", [[<Types xmlns="$package/2006/content-types">
+    <Default Extension="rels" ContentType="#package.relationships+xml"/>
+    <Default Extension="xml"
+      ContentType="#officedocument.spreadsheetml.worksheet+xml"/>
+    <Override PartName="/xl/workbook.xml"
+      ContentType="#officedocument.spreadsheetml.sheet.main+xml"/></Types>]] },
+  { "_rels/.rels", RELATION:format("xl/workbook.xml", "officeDocument") },
+  { "xl/workbook.xml", [[<workbook xmlns="$spreadsheetml/2006/main"
+    xmlns:r="$officeDocument/2006/relationships"><sheets>
+    <sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>]] },
   { "xl/_rels/workbook.xml.rels",
-    relation("worksheets/sheet1.xml", "worksheet") },
-  { SHEET, '<worksheet xmlns="$spreadsheetml/2006/main"><sheetData>@'
-    .. '</sheetData></worksheet>' },
+    RELATION:format("worksheets/sheet1.xml", "worksheet") },
+  { SHEET, [[<worksheet xmlns="$spreadsheetml/2006/main">
+    <sheetData>@</sheetData></worksheet>]] },
 }
 
 local function xor(a, b)
@@ -132,19 +129,21 @@ local function write(rows)
     parts[#parts + 1] = "</row>"
   end
   local stands_for = { ["@"] = table.concat(parts),
+    ["#"] = "application/vnd.openxmlformats-",
     ["$"] = "http://schemas.openxmlformats.org/" }
   for place, file in ipairs(FILES) do
     files[place] = { file[1],
       '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-        .. file[2]:gsub("[@$]", stands_for) }
+        .. file[2]:gsub("[@#$]", stands_for) }
   end
   return zip(files)
 end
 
--- The text of all <t> in a piece of XML. Of numeric entities, those of ASCII.
+-- The text of all <t> and <v> in a piece of XML. Of numeric entities, those of
+-- ASCII.
 local function text_of(xml)
   local parts = {}
-  for text in xml:gmatch("<t[^>/]*>(.-)</t>") do
+  for text in xml:gmatch("<[tv][^>/]*>(.-)</[tv]>") do
     parts[#parts + 1] = text
   end
   return (table.concat(parts):gsub("&#(%d+);", function(code)
@@ -164,10 +163,9 @@ local function read_row(row, shared)
         column = column * 26 + letter:byte() - 64
       end
     end
-    local value = content:match("<v[^>]*>(.-)</v>") or ""
+    local text = text_of(content)
     cells[column] = attributes:find(' t="s"', 1, true)
-      and shared[tonumber(value) + 1]
-      or text_of(content .. "<t>" .. value .. "</t>")
+      and shared[tonumber(text) + 1] or text
   end
   return cells
 end
