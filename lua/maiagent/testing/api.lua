@@ -10,6 +10,8 @@ local validation = require "maiagent.testing.validation"
 -- of these paths that are not {id}
 local routes, literal = {}, {}
 
+local LOGGED_BODY = 65536
+
 local Call = { __name = "maiagent.testing.call" }
 local call_index = {}
 Call.__index = call_index
@@ -86,13 +88,13 @@ end
 
 --- The body's value; a body that is absent counts as {}, as in the service.
 function call_index:body()
-  local kind, body = self.request.headers["content-type"], self.request.body
-  if body == "" then
+  local kind = self.request.headers["content-type"]
+  if self.text == "" then
     return json.object()
   elseif not (kind or ""):lower():find("^application/json") then
     fail(415, ('Unsupported media type "%s" in request.'):format(kind or ""))
   end
-  local value, problem = json.decode(body)
+  local value, problem = json.decode(self.text)
   if value == nil then
     fail(400, "JSON parse error - " .. problem)
   end
@@ -177,13 +179,14 @@ end
 
 --- Answers a request: what the loop calls, by way of the faults.
 local function serve(server, request, read)
-  request.body = http.read_all(read)
+  local text = http.read_all(read)
+  request.body = text:sub(1, LOGGED_BODY)
   local methods, ids = find_route(request.path)
   if not methods then
     return no_route(request)
   end
   local call = setmetatable({ server = server, state = server.state,
-    request = request, query = {}, records = {} }, Call)
+    request = request, text = text, query = {}, records = {} }, Call)
   local ok, status, value, headers = pcall(run, call, methods, ids)
   if not ok and type(status) == "table" then -- from fail()
     status, value = status.status, status.body

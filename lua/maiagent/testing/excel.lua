@@ -81,7 +81,7 @@ end
 
 -- The rows of the sheet in the part excelFile, or the end of the call.
 local function uploaded(call)
-  local parts = multipart.parse(ltn12.source.string(call.request.body),
+  local parts = multipart.parse(ltn12.source.string(call.text),
     call.request.headers["content-type"] or "")
   local part = parts and parts[1] or {}
   local found = part.name == "excelFile" and part.filename

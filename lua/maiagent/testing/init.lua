@@ -31,7 +31,6 @@ local DEFAULTS = { api_key = "test-key", host = "127.0.0.1", port = 0,
   processing_time = 0.1, page_size = 10, presign_lifetime = 3600,
   kb_files_reply = "page", translation_reply = "json", strict = false,
   tls = false, lua = false }
-local LOGGED_BODY = 65536
 
 local Server = { __name = "maiagent.testing.server" }
 local server_index = setmetatable({}, { __index = http.loop_index })
@@ -59,9 +58,7 @@ local function listen(server, port, answer)
     function(connection, request, read)
       table.insert(server.requests, request)
       faults.perform(server.faults, function(reader)
-        local response = answer(server, request, reader)
-        request.body = request.body and request.body:sub(1, LOGGED_BODY)
-        return response
+        return answer(server, request, reader)
       end, connection, request, read)
     end, options.tls and { mode = "server", protocol = "any", verify = "none",
       options = { "all", "no_sslv3" }, certificate = options.tls.certificate,

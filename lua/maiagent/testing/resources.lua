@@ -35,9 +35,6 @@ local function value_of(_, record, field)
   if value == nil then
     value = field.default
   end
-  if value == nil and field.nullable then
-    value = json.null
-  end
   return field.refers and render_references(value) or value
 end
 
@@ -110,11 +107,11 @@ end
 -- The fields of the body; a name that another record has is refused where the
 -- kind says so.
 local function checked(call, kind)
-  local clean, field = call:check(kind.fields), kind.unique
-  for _, record in ipairs(call.list) do
-    local same = field and clean[field] == record[field]
-    if same and clean[field] and record ~= call.record then
-      fail(400, { [field] = { "This name exists already." } })
+  local clean = call:check(kind.fields)
+  local name = clean[kind.unique]
+  for _, record in ipairs(name and call.list or {}) do
+    if record[kind.unique] == name and record ~= call.record then
+      fail(400, { [kind.unique] = { "This name exists already." } })
     end
   end
   return clean

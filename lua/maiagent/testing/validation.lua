@@ -120,10 +120,12 @@ local function schema(text)
   for name, required, nullable, kind, default in
     text:gmatch("(%w+)(!?)(%??):([^=%s]+)=?(%S*)") do
     local value = json.read(default)
+    if value == nil then
+      value = default ~= "" and default or nullable == "?" and json.null or nil
+    end
     local field = { name = name, required = required == "!",
       nullable = nullable == "?", check = check_of(kind),
-      refers = kind:find("{", 1, true) ~= nil,
-      default = value == nil and default ~= "" and default or value }
+      refers = kind:find("{", 1, true) ~= nil, default = value }
     table.insert(fields, field)
     fields[name], fields[snake(name)] = field, field
   end
