@@ -160,9 +160,8 @@ local function take(list, request)
   end
 end
 
---- Answers one request, by way of a fault of `list` if one is meant for it, once
--- all of its body was read. serve(read) returns the ordinary response; it may
--- leave some of the body.
+--- Answers one request, whose body is read to its end, by way of a fault of
+-- `list` if one is meant for it. serve(read) returns the ordinary response.
 local function perform(list, serve, connection, request, read)
   local fault = take(list, request) or {}
   local instead, around = INSTEAD[fault.kind], AROUND[fault.kind]
