@@ -108,37 +108,6 @@ function call_index:check(fields)
   return clean or fail(400, errors)
 end
 
--- The absolute URL of another page of this list, for the same query.
-local function page_url(call, page)
-  local query = ("&" .. call.request.query):gsub("&page=[^&]*", "")
-  return call.server.base_url .. call.request.path .. "?page=" .. page .. query
-end
-
--- A whole number above 0, or nil.
-local function count(text)
-  local number = tonumber(tostring(text):match("^%d+$"))
-  return number and number > 0 and number or nil
-end
-
---- One page of `records`, each rendered by render(record), as it is answered;
--- or, if it is to be bare, all of them in an array.
-function call_index:page(records, render, bare)
-  local size = bare and #records + 1 or count(self.query.pageSize)
-    or self.state.options.page_size
-  local last = math.max(math.ceil(#records / size), 1)
-  local page = count(self.query.page or 1)
-  if not page or page > last then
-    fail(404, "Invalid page.")
-  end
-  local results = json.array()
-  for place = (page - 1) * size + 1, math.min(page * size, #records) do
-    results[#results + 1] = render(records[place])
-  end
-  return bare and results or { count = #records, results = results,
-    next = page < last and page_url(self, page + 1) or json.null,
-    previous = page > 1 and page_url(self, page - 1) or json.null }
-end
-
 -- Finds what a path names: call.records, one for each id, call.list, that of
 -- the kind, and call.record, the one of them that is meant, if one is.
 local function locate(call, ids)

@@ -53,21 +53,17 @@ end)
 
 local function one_page(call, list)
   call.query = { pageSize = #list }
-  return call:page(list, function(file) return resources.show(call, file) end)
+  return resources.page_of(call, list)
 end
 
-local check_items = validation.list_of(validation.schema(SCHEMA))
 local NEW_FILES = validation.schema "files!:any"
-
-NEW_FILES.files.check = function(value, call)
-  if type(value) == "table" and (#value < 1 or #value > 50) then
-    return nil, "Ensure this field has from 1 to 50 elements."
-  end
-  return check_items(value, call)
-end
+NEW_FILES.files.check = validation.list_of(validation.schema(SCHEMA))
 
 route(files, "POST ", function(call)
   local made = call:check(NEW_FILES).files
+  if #made < 1 or #made > 50 then
+    fail(400, { files = { "Ensure this field has from 1 to 50 elements." } })
+  end
   for place, item in ipairs(made) do
     item.started = state.now()
     made[place] = resources.add(call, call.list, item)
@@ -105,9 +101,7 @@ route(files, "GET {id}/latest-failed-reason/", function(call)
     .. file.filename, createdAt = state.timestamp(file.started) }
 end)
 
-route(files, "GET {id}/transcription/", function(call)
-  return 200, resources.show(call, call.record)
-end)
+route(files, "GET {id}/transcription/", resources.verbs.get)
 
 local function text_of(call, file)
   local object = call.state.objects[file.file]

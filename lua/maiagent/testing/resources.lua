@@ -73,6 +73,37 @@ local function filtered(call, list, name, wanted, whole)
   return found
 end
 
+-- The absolute URL of another page of this list, for the same query.
+local function page_url(call, page)
+  local query = ("&" .. call.request.query):gsub("&page=[^&]*", "")
+  return call.server.base_url .. call.request.path .. "?page=" .. page .. query
+end
+
+-- A whole number above 0, or nil.
+local function count(text)
+  local number = tonumber(tostring(text):match("^%d+$"))
+  return number and number > 0 and number or nil
+end
+
+--- One page of `records` as it is answered; or, if it is to be bare, all of them
+-- in an array.
+local function page_of(call, records, bare)
+  local size = bare and #records + 1 or count(call.query.pageSize)
+    or call.state.options.page_size
+  local last = math.max(math.ceil(#records / size), 1)
+  local page = count(call.query.page or 1)
+  if not page or page > last then
+    fail(404, "Invalid page.")
+  end
+  local results = json.array()
+  for place = (page - 1) * size + 1, math.min(page * size, #records) do
+    results[#results + 1] = show(call, records[place], true)
+  end
+  return bare and results or { count = #records, results = results,
+    next = page < last and page_url(call, page + 1) or json.null,
+    previous = page > 1 and page_url(call, page - 1) or json.null }
+end
+
 -- Of the filters NAME=FIELD means the whole of a field, NAME~FIELD a part.
 function VERBS.list(call, kind)
   local found = call.list
@@ -82,9 +113,8 @@ function VERBS.list(call, kind)
       found = filtered(call, found, field, wanted, sign == "=")
     end
   end
-  return 200, call:page(found, function(record)
-    return show(call, record, true)
-  end, kind.unpaged or call.query.pagination == "false")
+  return 200, page_of(call, found, kind.unpaged
+    or call.query.pagination == "false")
 end
 
 --- Gives a record the values of `clean`.
@@ -270,4 +300,4 @@ end
 
 return { add = add, batch_delete = batch_delete, change = change,
   declare = declare, id_name = id_name, knowledge_bases = knowledge_bases,
-  render_references = render_references, show = show, verbs = VERBS }
+  page_of = page_of, render_references = render_references, show = show, verbs = VERBS }
