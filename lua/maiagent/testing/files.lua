@@ -51,9 +51,9 @@ route(files, "DELETE {id}/", function(call)
   return resources.verbs.delete(call)
 end)
 
-local function one_page(call, list)
+local function one_page(call, list, bare)
   call.query = { pageSize = #list }
-  return resources.page_of(call, list)
+  return resources.page_of(call, list, bare)
 end
 
 local NEW_FILES = validation.schema "files!:any"
@@ -72,9 +72,8 @@ route(files, "POST ", function(call)
       object.name = item.filename
     end
   end
-  local page = one_page(call, made)
-  local bare = call.state.options.kb_files_reply == "array"
-  return 201, bare and page.results or page
+  return 201, one_page(call, made,
+    call.state.options.kb_files_reply == "array")
 end, LIST_QUERY)
 
 route(files, "POST batch-delete/", resources.batch_delete)

@@ -57,16 +57,14 @@ local function crc32(data)
   return xor(crc, 0xFFFFFFFF)
 end
 
--- Little-endian numbers of as many bytes as the digits of `sizes` say.
-local function pack(sizes, ...)
-  local bytes = {}
-  for place, number in ipairs({ ... }) do
-    for _ = 1, tonumber(sizes:sub(place, place)) do
-      bytes[#bytes + 1] = string.char(number % 256)
-      number = math.floor(number / 256)
-    end
+-- A little-endian number of `size` bytes.
+local function pack(number, size)
+  local bytes = ""
+  for _ = 1, size do
+    bytes = bytes .. string.char(number % 256)
+    number = math.floor(number / 256)
   end
-  return table.concat(bytes)
+  return bytes
 end
 
 local function unpack_number(data, first, size)
@@ -82,16 +80,16 @@ local function zip(files)
   local bodies, directory, offset = {}, {}, 0
   for place, file in ipairs(files) do
     local name, data = file[1], file[2]
-    local fields = pack("2222244422", 20, 2048, 0, 0, 33, crc32(data),
-      #data, #data, #name, 0)
+    local fields = "\20\0\0\8\0\0\0\0\33\0" .. pack(crc32(data), 4)
+      .. pack(#data, 4):rep(2) .. pack(#name, 2) .. "\0\0"
     bodies[place] = "PK\3\4" .. fields .. name .. data
-    directory[place] = "PK\1\2" .. pack("2", 20) .. fields
-      .. pack("22244", 0, 0, 0, 0, offset) .. name
+    directory[place] = "PK\1\2\20\0" .. fields .. ("\0"):rep(10)
+      .. pack(offset, 4) .. name
     offset = offset + #bodies[place]
   end
   local list = table.concat(directory)
-  return table.concat(bodies) .. list .. "PK\5\6"
-    .. pack("2222442", 0, 0, #files, #files, #list, offset, 0)
+  return table.concat(bodies) .. list .. "PK\5\6\0\0\0\0"
+    .. pack(#files, 2):rep(2) .. pack(#list, 4) .. pack(offset, 4) .. "\0\0"
 end
 
 -- name -> content, by the central directory at the archive's end.
