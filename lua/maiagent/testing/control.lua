@@ -128,7 +128,9 @@ local function serve(port)
     connection:send(json.encode({ port = server.port, api_key = server.api_key,
       base_url = server.base_url, storage_url = server.storage_url }) .. "\n")
     while true do
-      connection:send(obey(server, connection:receive("*l")))
+      local line = connection:receive("*l")
+      connection:sleep(0.0001) -- what clients did before is served before
+      connection:send(obey(server, line))
     end
   end)
   while coroutine.status(steering.thread) ~= "dead" do
