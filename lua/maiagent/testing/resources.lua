@@ -85,8 +85,8 @@ local function count(text)
   return number and number > 0 and number or nil
 end
 
---- One page of `records` as it is answered; or, if it is to be bare, all of them
--- in an array.
+--- One page of `records`, as it is answered; or, if it is to be bare, all of
+-- them in an array.
 local function page_of(call, records, bare)
   local size = bare and #records + 1 or count(call.query.pageSize)
     or call.state.options.page_size
@@ -300,4 +300,5 @@ end
 
 return { add = add, batch_delete = batch_delete, change = change,
   declare = declare, id_name = id_name, knowledge_bases = knowledge_bases,
-  page_of = page_of, render_references = render_references, show = show, verbs = VERBS }
+  page_of = page_of, render_references = render_references, show = show,
+  verbs = VERBS }
