@@ -200,26 +200,39 @@ describe("knowledge_bases:sync", function()
       server:fault({ kind = "status", status = 201, method = "POST",
         apply = true, path = FILES, json = { { filename = "a.txt" } } })
       local summary = sync()
-      assert.same({ replaced = { "a.txt" }, failed = { "a.txt" } },
+      assert.same({ failed = { "a.txt" }, kept = { "a.txt" } },
         names_of(summary))
-      assert.matches("older version stays.*no id", summary.failed[1].reason)
+      assert.matches("^maiagent: decode: .*no id", summary.failed[1].reason)
+      assert.matches("older version stays.*no id", summary.kept[1].reason)
       wait_until_done()
       assert.same({ kept = { "a.txt" }, deleted = { "a.txt" } },
         names_of(sync()))
     end)
 
   it("keeps the old version where the new one fails", function()
-    write("fail.txt", "one")
-    server.state.options.processing_time = 3600
+    write("a.txt", "one")
     sync()
-    local list = client.knowledge_bases.files:all(kb)
-    write("fail.txt", "two")
-    server.state.options.processing_time = 0.01
+    wait_until_done()
+    local first = remote()["a.txt"].id
+    write("a.txt", "two")
+    server:fault({ kind = "status", status = 200, method = "GET",
+      path = "/files/[^/]+/$", json = { status = "failed" } })
+    server:fault({ kind = "status", status = 200,
+      path = "/latest%-failed%-reason/$",
+      json = { errorMessage = "could not be parsed" } })
     local summary = sync()
-    assert.equal(1, summary.counts.failed)
-    assert.equal(list[1].id, summary.failed[1].id)
+    assert.same({ failed = { "a.txt" }, kept = { "a.txt" } },
+      names_of(summary))
     assert.matches("could not be parsed", summary.failed[1].reason)
-    assert.equal(2, #client.knowledge_bases.files:all(kb))
+    assert.equal("file", summary.failed[1].error.kind)
+    assert.equal(first, summary.kept[1].id)
+    assert.matches("older version stays", summary.kept[1].reason)
+    local ids = { [summary.failed[1].id] = true, [first] = true }
+    for _, file in ipairs(client.knowledge_bases.files:all(kb)) do
+      assert.is_true(ids[file.id])
+      ids[file.id] = nil
+    end
+    assert.is_nil(next(ids))
   end)
 
   it("tells what failed on the service, and retries it if asked", function()
@@ -234,6 +247,77 @@ describe("knowledge_bases:sync", function()
     summary = sync({ retry_failed = true, processing_timeout = 0 })
     assert.same({ "fail.txt" }, names_of(summary).replaced)
     assert.not_equal(first, summary.replaced[1].id)
+  end)
+
+  -- One copy more by each run, each counted as replaced and as failed.
+  it("has one copy of what fails again and again", function()
+    write("fail.txt", "one")
+    sync()
+    wait_until_done()
+    local id = remote()["fail.txt"].id
+    for _ = 1, 2 do
+      local summary = sync({ retry_failed = true })
+      assert.same({ failed = { "fail.txt" }, deleted = { "fail.txt" } },
+        names_of(summary))
+      assert.matches("could not be parsed: fail.txt", summary.failed[1].reason)
+      assert.equal(id, summary.deleted[1].id)
+      id = remote()["fail.txt"].id
+      assert.equal(id, summary.failed[1].id)
+    end
+    assert.same({ failed = { "fail.txt" } }, names_of(sync({ delete = true })))
+  end)
+
+  it("keeps the newest alone of several that failed", function()
+    write("fail.txt", "one")
+    sync()
+    local file = remote()["fail.txt"]
+    for _ = 1, 2 do
+      assert(client.knowledge_bases.files:create(kb, { files = { {
+        file = file.file:match("^%a+://[^/]+/(.*)$"), filename = "fail.txt",
+        rawUserDefineMetadata = file.rawUserDefineMetadata } } }))
+    end
+    wait_until_done()
+    assert.same({ failed = { "fail.txt" },
+      deleted = { "fail.txt", "fail.txt" } }, names_of(sync()))
+    assert.same({ failed = { "fail.txt" } }, names_of(sync()))
+    assert.truthy(remote()["fail.txt"])
+  end)
+
+  it("tells once that what several wait for has failed", function()
+    write("fail.txt", "one")
+    server.state.options.processing_time = 3600
+    sync()
+    local first = remote()["fail.txt"]
+    local function as(id, status, created)
+      return { id = id, filename = "fail.txt", status = status, size = 3,
+        createdAt = created,
+        rawUserDefineMetadata = first.rawUserDefineMetadata }
+    end
+    server.state.options.processing_time = 0.01
+    server:fault({ kind = "status", status = 200, method = "GET", path = FILES,
+      json = { count = 3, results = { as(first.id, "processing", "1"),
+        as("b", "done", "2"), as("c", "done", "3") } } })
+    local summary = sync()
+    assert.same({ failed = { "fail.txt" }, kept = { "fail.txt", "fail.txt" } },
+      names_of(summary))
+    assert.equal(first.id, summary.failed[1].id)
+  end)
+
+  it("keeps what is done until a retry is done, too", function()
+    write("fail.txt", "one")
+    server.state.options.processing_time = 3600
+    sync()
+    local first = remote()["fail.txt"].id
+    write("fail.txt", "two")
+    server.state.options.processing_time = 0.01
+    server:fault({ kind = "status", status = 200, method = "GET", times = 9,
+      path = FILES, json = { count = 1, results = { { id = first,
+        filename = "fail.txt", status = "done", size = 3,
+        rawUserDefineMetadata = { maiagent_sha256 = "other" } } } } })
+    local summary = sync()
+    assert.same({ failed = { "fail.txt" }, kept = { "fail.txt" } },
+      names_of(summary))
+    assert.equal(first, summary.kept[1].id)
   end)
 
   it("deletes what is gone only if told so, and only its own", function()
@@ -282,8 +366,10 @@ describe("knowledge_bases:sync", function()
     sync()
     wait_until_done()
     shell("mv a.txt fail.txt")
-    assert.same({ uploaded = { "fail.txt" }, failed = { "a.txt" } },
-      names_of(sync({ delete = true })))
+    local summary = sync({ delete = true })
+    assert.same({ failed = { "fail.txt" }, kept = { "a.txt" } },
+      names_of(summary))
+    assert.matches("older version stays", summary.kept[1].reason)
     assert.same({ failed = { "fail.txt" }, kept = { "a.txt" } },
       names_of(sync({ delete = true })))
     assert_holds({ ["a.txt"] = "a", ["fail.txt"] = "a" })

@@ -124,27 +124,47 @@ local function reasons_of(state, kb_id, files, options, concurrency)
   return texts
 end
 
---- The older versions whose new ones are processed by now: until then nothing
--- else can be found. The others are told in the summary.
--- @tparam table run of `sync`: replaced, a list of { name, file, by, reason },
---   where `by` is what has to be processed, if anything
--- @treturn table those of the list that may go
-local function outdated(run)
-  local waited_for, index_of = {}, {}
-  for _, item in ipairs(run.replaced) do
-    local by = item.by
-    if by and not index_of[by] then
-      waited_for[#waited_for + 1] = by
-      index_of[by] = #waited_for
+-- What is to be processed before the summary can be told: file → error, where
+-- it is not.
+local function failures_of(run)
+  local waited_for, is_there = {}, {}
+  local function add(file)
+    if file and not is_there[file] then
+      waited_for[#waited_for + 1], is_there[file] = file, true
     end
   end
-  local failures = processed(run.state, run.kb_id, waited_for,
-    run.quiet, run.options.processing_timeout)
-  local list = {}
   for _, item in ipairs(run.replaced) do
-    local err = item.by and failures[index_of[item.by]]
+    add(item.by)
+  end
+  for file, landed in pairs(run.landed) do
+    add(landed.is_awaited and file)
+  end
+  local failures, result = processed(run.state, run.kb_id, waited_for,
+    run.quiet, run.options.processing_timeout), {}
+  for i, err in pairs(failures) do
+    result[waited_for[i]] = err
+  end
+  return result
+end
+
+--- The older versions whose new ones are processed by now: until then nothing
+-- else can be found. The others stay; what cannot be processed failed.
+-- @tparam table run of `sync`: replaced, a list of { name, file, by, reason },
+--   where `by` is what has to be processed, if anything; landed, file → { list,
+--   item (of the summary), is_awaited } of each that may be waited for
+-- @treturn table those of the list that may go
+local function outdated(run)
+  local failures, list = failures_of(run), {}
+  for file, err in pairs(failures) do
+    local landed = run.landed[file]
+    if err.kind ~= "timeout" then
+      run.summary:move(landed.item, landed.list, "failed", tostring(err), err)
+    end
+  end
+  for _, item in ipairs(run.replaced) do
+    local err = item.by and failures[item.by]
     if err then
-      run.summary:add(err.kind == "timeout" and "kept" or "failed", {
+      run.summary:add("kept", {
         name = item.name,
         id = item.file.id,
         reason = "the older version stays: " .. tostring(err),

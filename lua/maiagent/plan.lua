@@ -7,6 +7,9 @@
 --
 -- * Of several with the right hash the oldest that has not failed stays. The
 --   others of ours go, but only once what stays is processed.
+-- * Where all with the right hash failed the newest of them stays. A version of
+--   ours that failed is of no use to anyone: it goes as soon as another is
+--   there.
 -- * None with the right hash: upload, then those of ours go.
 -- * Only foreign ones: one of the same size is taken for the same file and
 --   kept as it is (its content is unknown, so no hash is claimed for it); else
@@ -153,6 +156,9 @@ local function first(list, test)
   end
 end
 
+--- Whether the service could not process a file, or not delete it.
+-- @tparam table file
+-- @treturn boolean
 local function has_failed(file)
   return FAILED[status_of(file)] or false
 end
@@ -178,8 +184,22 @@ local function clear_away(actions, name, stays, others)
     if file ~= stays then
       local gone =
         action("delete", name, file, "a duplicate, or an older version")
-      gone.by = unprocessed(stays)
+      gone.by = not has_failed(file) and unprocessed(stays) or nil
       actions[#actions + 1] = gone
+    end
+  end
+end
+
+-- Beside one that failed: those that failed, too, go; the others are all that
+-- there is of it.
+local function clear_away_failed(actions, name, newest, others)
+  for _, file in ipairs(others) do
+    if file ~= newest and has_failed(file) then
+      actions[#actions + 1] =
+        action("delete", name, file, "an older version, which failed")
+    elseif file ~= newest then
+      actions[#actions + 1] = action("keep", name, file,
+        "an older version; the newer one failed on the service")
     end
   end
 end
@@ -237,7 +257,8 @@ end
 local function chosen(entry, same, other, foreign, options)
   local everything = options.delete == "all" and foreign or {}
   if #same > 0 then
-    return with_failed(entry, same[1], joined(same, other, everything), options)
+    return with_failed(entry, same[#same], joined(same, other, everything),
+      options)
   elseif #other > 0 then
     return upload_action("replace", entry, joined(other, everything),
       "its content changed")
@@ -260,6 +281,9 @@ local function of_entry(actions, entry, remotes, options)
   end
   local decided, alike = chosen(entry, same, other, foreign, options)
   actions[#actions + 1] = decided
+  if decided.action == "failed" and #same > 0 then
+    clear_away_failed(actions, entry.name, decided.file, joined(same, other))
+  end
   if options.delete ~= "all" then
     leave_foreign(actions, entry.name, foreign, alike or decided.file)
   elseif alike then
@@ -350,6 +374,7 @@ return {
   by_action = by_action,
   by_name = by_name,
   compare = compare,
+  has_failed = has_failed,
   hash_of = hash_of,
   in_shard = in_shard,
   metadata = metadata,

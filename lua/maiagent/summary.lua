@@ -14,6 +14,22 @@ function methods:add(list, item)
   self[list][#self[list] + 1] = item
 end
 
+--- Moves a file that was added to another list, for another reason.
+-- @tparam table item
+-- @tparam string from
+-- @tparam string to
+-- @tparam string reason
+-- @tparam table err
+function methods:move(item, from, to, reason, err)
+  for i, other in ipairs(self[from]) do
+    if other == item then
+      table.remove(self[from], i)
+      item.reason, item.error = reason, err
+      return self:add(to, item)
+    end
+  end
+end
+
 local function by_name(a, b)
   if a.name ~= b.name then
     return a.name < b.name

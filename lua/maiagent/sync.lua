@@ -131,6 +131,7 @@ local function job_of(run, action)
     old = action.old,
     reason = action.reason,
     list = LISTS[action.action],
+    is_awaited = action.action ~= "upload",
   }
   job.key = action.entry.hash and run.ledger:key_of(action.entry)
   function job.item(key)
@@ -177,15 +178,13 @@ local function store(run, job, options)
 end
 
 local function succeeded(run, job, file)
+  local item = { name = job.name, reason = job.reason, id = file.id }
   run.arrived[job.entry.hash] = file
-  run.summary:add(job.list, {
-    name = job.name,
-    reason = job.reason,
-    id = file.id,
-  })
+  run.summary:add(job.list, item)
+  run.landed[file] = { list = job.list, item = item, is_awaited = job.is_awaited }
   for _, old in ipairs(job.old) do
-    run.replaced[#run.replaced + 1] = { name = job.name, file = old, by = file,
-      reason = "replaced" }
+    run.replaced[#run.replaced + 1] = { name = job.name, file = old,
+      by = not plan.has_failed(old) and file or nil, reason = "replaced" }
   end
 end
 
@@ -326,12 +325,20 @@ local function foretell(run, lists)
   end
 end
 
+-- What became of a file's content under another name. Nothing waits for that
+-- with a file that failed itself.
+local function moved_to(run, file)
+  if not plan.has_failed(file) then
+    return run.arrived[plan.hash_of(file) or false]
+  end
+end
+
 -- What goes now. The old name of a file that was moved goes only once its new
 -- one is processed, and stays where that failed.
 local function without_moved(run, actions)
   local ready = {}
   for _, action in ipairs(actions) do
-    local moved = run.arrived[plan.hash_of(action.file) or false]
+    local moved = moved_to(run, action.file)
     if moved == false then
       run.summary:add("kept", { name = action.name, id = action.file.id,
         reason = "in the folder under another name, which failed" })
@@ -376,6 +383,7 @@ local function new_run(state, kb_id, path, options, params)
     summary = summary.new(options.dry_run or false),
     protected = {}, -- name → why its counterparts stay
     replaced = {}, -- { name, file, by, reason }: goes once `by` is processed
+    landed = {}, -- file → { list, item, is_awaited }: where it is told
     arrived = {}, -- hash → the file that has it now; false: it failed
   }
 end
@@ -385,6 +393,15 @@ local function arrive(run, file, outcome)
   if hash then
     run.arrived[hash] = outcome
   end
+end
+
+local function keep(run, action)
+  local file, reason = action.file, action.reason
+  local item = { name = action.name, id = file.id, reason = reason }
+  local unprocessed = plan.unprocessed(file)
+  arrive(run, file, unprocessed)
+  run.summary:add("kept", item)
+  run.landed[file] = unprocessed and { list = "kept", item = item }
 end
 
 -- All of a run, once the folder is known.
@@ -403,9 +420,7 @@ local function run_through(run, found)
     shard = run.shard,
   }))
   for _, action in ipairs(lists.keep) do
-    arrive(run, action.file, plan.unprocessed(action.file))
-    run.summary:add("kept",
-      { name = action.name, id = action.file.id, reason = action.reason })
+    keep(run, action)
   end
   for _, action in ipairs(lists.failed) do
     arrive(run, action.file, false)
