@@ -255,14 +255,15 @@ static int exchange_stored(lua_State *L) {
   return 1;
 }
 
-/* keep(path) -> true | nil, message: what was received, whole, gets its final
-** name; until then, or until close, nobody else may write it. */
+/* keep(path, fresh) -> true | nil, message: what was received, whole, gets its
+** final name, which with `fresh` nothing may have; until then, or until close,
+** nobody else may write it. */
 static int exchange_keep(lua_State *L) {
   struct transfer *t = &check(L)->transfer;
   size_t length;
   const char *path = luaL_checklstring(L, 2, &length);
   luaL_argcheck(L, strlen(path) == length, 2, "contains a zero byte");
-  const char *wrong = transfer_keep(t, path);
+  const char *wrong = transfer_keep(t, path, lua_toboolean(L, 3));
   if (!wrong) {
     lua_pushboolean(L, true);
     return 1;

@@ -203,12 +203,28 @@ void sink_finish(struct sink *sink, struct failure *failure) {
     sink_close(sink);
 }
 
+static int rename_to(const char *from, const char *to) {
+  return rename(from, to) == 0 ? 0 : errno;
+}
+
+/* Not every file system does it in one step: there somebody may make a file
+** between the two. */
+static int rename_to_new(const char *from, const char *to) {
+  struct stat there;
+#ifdef RENAME_NOREPLACE
+  if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    return 0;
+#endif
+  return lstat(to, &there) == 0 ? EEXIST : rename_to(from, to);
+}
+
 /* What has that name now may be the half file of another download, after
 ** somebody removed ours. */
-int sink_keep(struct sink *sink, const char *path) {
+int sink_keep(struct sink *sink, const char *path, bool fresh) {
   int error = ENOENT;
   if (is_still_named(sink))
-    error = rename(sink->path, path) == 0 ? 0 : errno;
+    error =
+        fresh ? rename_to_new(sink->path, path) : rename_to(sink->path, path);
   if (error == 0)
     sink_close(sink);
   return error;

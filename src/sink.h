@@ -49,8 +49,8 @@ bool sink_write(struct sink *sink, const char *bytes, size_t length,
 void sink_finish(struct sink *sink, struct failure *failure);
 
 /* Gives a whole file (and no other) its final name and closes it; 0 or an
-** errno. */
-int sink_keep(struct sink *sink, const char *path);
+** errno. `fresh`: nothing of that name is replaced. */
+int sink_keep(struct sink *sink, const char *path, bool fresh);
 
 /* Closes the file and writes nothing more; may run twice. */
 void sink_close(struct sink *sink);

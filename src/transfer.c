@@ -300,10 +300,10 @@ void transfer_close(struct transfer *t) {
   release_reply(t);
 }
 
-const char *transfer_keep(struct transfer *t, const char *path) {
+const char *transfer_keep(struct transfer *t, const char *path, bool fresh) {
   if (!t->sink.whole)
     return "there is no whole file to move there";
-  int error = sink_keep(&t->sink, path);
+  int error = sink_keep(&t->sink, path, fresh);
   return error == 0 ? NULL : strerror(error);
 }
 

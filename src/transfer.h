@@ -82,8 +82,8 @@ bool transfer_start(struct transfer *t, struct loop *loop,
 void transfer_close(struct transfer *t);
 
 /* Gives the file that took the whole body its final name; NULL or what is
-** wrong. */
-const char *transfer_keep(struct transfer *t, const char *path);
+** wrong. `fresh`: nothing of that name is replaced. */
+const char *transfer_keep(struct transfer *t, const char *path, bool fresh);
 
 /* The status of the final reply once its headers are complete, else 0. */
 int transfer_status(const struct transfer *t);

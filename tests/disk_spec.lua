@@ -402,6 +402,7 @@ describe("a disk that is broken", function()
     { "a small download", "fchmod:1:1", FORBIDDEN },
     { "a small download", "fchmod:1:2", FORBIDDEN },
     { "a small download", "close:28:1", NO_ROOM },
+    { "a download into a folder", "renameat2:22:1", "done" },
     { "an upload", "pread:5:1", IO },
     { "an upload", "pread:4:1", "done" },
     { "an upload", "fstat:5:1", IO },

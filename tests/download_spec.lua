@@ -770,6 +770,106 @@ describe("in a folder the file is called as the server says:", function()
     assert.equal("one three two", listing())
   end)
 
+  local function named(name, more)
+    local headers = { ETag = '"v1"',
+      ["Content-Disposition"] = "attachment; filename=" .. name }
+    return file_of(CONTENT, headers, more)
+  end
+
+  local function assert_refused(name, saved, err)
+    assert.is_nil(saved)
+    assert.equal("file", err.kind)
+    assert.equal(path_of(name) .. " is there already, and a name that the "
+      .. "server chose replaces no file: give the file's own path", err.message)
+  end
+
+  it("and replaces nothing, not even what it made itself", function()
+    local server = storage({ named("b.sh") })
+    local client = client_of(server)
+    write(path_of("b.sh"), "precious")
+    assert_refused("b.sh", client:download(server.url .. "/x", folder))
+    assert.equal("precious", read(path_of("b.sh")))
+    assert.equal("b.sh", listing())
+    assert.equal(1, #server.requests)
+    os.remove(path_of("b.sh"))
+    assert(client:download(server.url .. "/x", folder))
+    assert_refused("b.sh", client:download(server.url .. "/x", folder))
+    assert.equal(path_of("b.sh"),
+      client:download(server.url .. "/x", path_of("b.sh")))
+  end)
+
+  -- what has the name, how it came to be
+  for _, row in ipairs({
+    { "a link that leads nowhere", "ln -s nowhere b.txt" },
+    { "a folder", "mkdir b.txt" },
+  }) do
+    it("and does not replace " .. row[1], function()
+      local server = storage({ named("b.txt") })
+      assert.equal(0, (child.run(folder, row[2])))
+      assert_refused("b.txt",
+        client_of(server):download(server.url .. "/x", folder))
+      assert.equal("b.txt", listing())
+    end)
+  end
+
+  it("and is refused before the body comes", function()
+    local server = origin(function(connection)
+      connection:send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"
+        .. "Content-Disposition: attachment; filename=b.txt\r\n\r\n")
+    end)
+    write(path_of("b.txt"), "precious")
+    assert_refused("b.txt", client_of(server):download(server.url .. "/x",
+      folder, { timeout = { idle = 5 } }))
+    assert.equal("b.txt", listing())
+  end)
+
+  it("and what an earlier call left is gone on with once it may", function()
+    local server = origin(function(connection, request)
+      if request.number == 2 then
+        connection:send("HTTP/1.1 206 Partial\r\nContent-Length: "
+          .. SIZE - 700 .. "\r\nContent-Disposition: attachment; "
+          .. "filename=b.txt\r\nETag: \"v1\"\r\nContent-Range: bytes 700-"
+          .. SIZE - 1 .. "/" .. SIZE .. "\r\n\r\n")
+        return
+      end
+      serve(connection, request,
+        named("b.txt", { cut = request.number == 1 and 700 or nil }))
+    end)
+    local client = client_of(server)
+    assert.is_nil(client:download(server.url .. "/x", folder, ONCE))
+    write(path_of("b.txt"), "precious")
+    assert_refused("b.txt", client:download(server.url .. "/x", folder, ONCE))
+    assert.equal("precious", read(path_of("b.txt")))
+    os.remove(path_of("b.txt"))
+    assert(client:download(server.url .. "/x", folder, ONCE))
+    assert.equal("bytes=700-", header_of(server.requests[3], "Range"))
+    assert.equal(CONTENT, read(path_of("b.txt")))
+    assert.equal("b.txt", listing())
+  end)
+
+  it("and of two at once the second is refused", function()
+    local server = origin(function(connection, request)
+      connection:send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+        .. "Content-Disposition: attachment; filename=b.txt\r\n\r\n")
+      if request.number == 2 then
+        for _, each in ipairs(servers[1].connections) do
+          each:send("x")
+        end
+      end
+    end)
+    local client = client_of(server)
+    local ends = client:map({ "one", "two" }, function(name)
+      local saved, err = client:download(server.url .. "/" .. name, folder)
+      return saved or err
+    end)
+    if type(ends[1]) == "table" then
+      ends[1], ends[2] = ends[2], ends[1]
+    end
+    assert.equal(path_of("b.txt"), ends[1])
+    assert_refused("b.txt", nil, ends[2])
+    assert.equal("b.txt", listing())
+  end)
+
   it("but not into one that isn't there", function()
     local server = storage({ file_of("x", {}) })
     local saved, err =

@@ -956,6 +956,21 @@ describe("a body that goes into a file", function()
     end)
   end)
 
+  it("gets a name that is free, if that is asked for", function()
+    in_folder(function(path, folder)
+      local final = folder .. "/file"
+      local x = exchange(reply("whole"), "GET", nil, { path = path })
+      for _, made in ipairs({ "mkdir", "ln -s nowhere", "touch" }) do
+        shell(made, final)
+        assert.same({ nil, final .. ": File exists" }, { x:keep(final, true) })
+        shell("rm -r", final)
+      end
+      assert.is_true(x:keep(final, true))
+      assert.equal("whole", content_of(final))
+      assert.is_nil(io.open(path))
+    end)
+  end)
+
   it("stays on disk as far as it came", function()
     in_folder(function(path)
       local x = exchange(function(connection)

@@ -109,10 +109,11 @@ function methods:request(verb, path, params, options)
 end
 
 --- Downloads a URL into a file: written to PATH.part and renamed when it is
--- whole; an existing file is replaced at once. A download that broke off
--- leaves PATH.part and PATH.part.etag where the server can give the rest, and
--- the next call goes on from there. The key goes along only to the API's
--- origin.
+-- whole; an existing file is replaced at once. A name that the server chose, in
+-- a folder, replaces nothing: that is an error of kind "file", before the body
+-- comes. A download that broke off leaves PATH.part and PATH.part.etag where
+-- the server can give the rest, and the next call goes on from there. The key
+-- goes along only to the API's origin.
 -- @tparam string url absolute, or from the API's root with a leading slash
 -- @tparam string path a file, or a folder (one that exists, or with a slash at
 --   its end): then the server's name for the file is used, made harmless

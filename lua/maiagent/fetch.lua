@@ -129,15 +129,19 @@ local function target_of(path, url)
   return { folder = folder, part = part_in(folder, url) }
 end
 
-local function final_path(target, exchange, url, fallback)
-  if target.path then
-    return target.path
+-- What tells the final path, given the exchange. A name in a folder is another
+-- side's choice, which must not replace a file.
+local function namer(target, url, fallback)
+  return function(exchange)
+    if target.path then
+      return target.path, false
+    end
+    local header = exchange:header("content-disposition")
+    local name = filename.harmless(filename.of_disposition(header))
+      or filename.harmless(fallback)
+      or filename.harmless(filename.of_url(url))
+    return target.folder .. (name or UNNAMED), true
   end
-  local header = exchange:header("content-disposition")
-  local name = filename.harmless(filename.of_disposition(header))
-    or filename.harmless(fallback)
-    or filename.harmless(filename.of_url(url))
-  return target.folder .. (name or UNNAMED)
 end
 
 local function check_path(operation, path)
@@ -190,8 +194,8 @@ end
 
 -- Gets a URL into a part that is not yet kept: exchange, sink, response; or
 -- nil, err, response. `more`: operation; named, the URL whose origin gets the
--- caller's headers; filename, the name where the answer has none; is_quiet, of
--- an exchange whose progress is not to be told.
+-- caller's headers; name, as `sink` takes it; is_quiet, of an exchange whose
+-- progress is not to be told.
 local function get(state, url, part, options, more)
   local problem = refusal(state, url)
   if problem then
@@ -199,7 +203,8 @@ local function get(state, url, part, options, more)
   end
   local hide, redact = hider()
   local prepare = preparer(state, options, more.named, hide)
-  local from_url = sink_of.new(part, without_query(url), prepare)
+  local from_url = sink_of.new(part, without_query(url), prepare,
+    more.name)
   from_url.is_quiet, more.redact = more.is_quiet, redact
   local request
   request, problem = from_url:request(url)
@@ -220,13 +225,13 @@ end
 
 local function fetch(state, url, path, options, more)
   local target = target_of(path, url)
+  more.name = namer(target, url, more.filename)
   local exchange, sink, response =
     get(state, url, target.part, options, more)
   if not exchange then
     return nil, sink, response
   end
-  local final = final_path(target, exchange, url, more.filename)
-  local saved, err = sink:keep(exchange, final)
+  local saved, err = sink:keep(exchange)
   return saved, err, response
 end
 
@@ -238,9 +243,11 @@ local function checked(operation, path, given)
 end
 
 --- Downloads a URL into a file: written to PATH.part and renamed when it is
--- whole; an existing file is replaced at once. A download that broke off
--- leaves PATH.part and PATH.part.etag where the server can give the rest; the
--- next call goes on from there. The key goes along only to the API's origin.
+-- whole; an existing file is replaced at once. A name that the server chose, in
+-- a folder, replaces nothing: that is an error of kind "file", before the body
+-- comes. A download that broke off leaves PATH.part and PATH.part.etag where
+-- the server can give the rest; the next call goes on from there. The key goes
+-- along only to the API's origin.
 -- @tparam table state
 -- @tparam string url absolute, or from the API's root with a leading slash
 -- @tparam string path a file, or a folder (one that exists, or with a slash at
@@ -401,15 +408,15 @@ local function translation(state, kb_id, file_id, id, path, given)
     end
     local exchange, sink, response = get(state, own,
       target.part .. ".answer", left,
-      { operation = operation, named = own, is_quiet = is_json })
+      { operation = operation, named = own, is_quiet = is_json,
+        name = namer(target, own, id) })
     if not exchange then
       return nil, sink, response
     end
     local answer = urls_in(exchange, sink)
     if not answer then
       direct = true
-      return nil, { sink:keep(exchange,
-        final_path(target, exchange, own, id)) }, response
+      return nil, { sink:keep(exchange) }, response
     end
     exchange:close()
     sink:discard()

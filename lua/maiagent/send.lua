@@ -182,15 +182,14 @@ local function see_head(pending)
   local sink = pending.call.sink
   if sink and not pending.head_seen and pending.exchange:status() then
     pending.head_seen = true
-    sink:head(pending.exchange)
+    return sink:head(pending.exchange)
   end
 end
 
 -- What is to be done between two waits, and when again at the latest.
 local function attend(pending)
-  local call, problem = pending.call, nil
-  see_head(pending)
-  if call.on_progress then
+  local call, problem = pending.call, see_head(pending)
+  if call.on_progress and not problem then
     problem = report_progress(pending)
   end
   if call.feed and not problem then

@@ -46,8 +46,24 @@ local function is_other(held, exchange)
       or last and last + 1 ~= held.total))
 end
 
+local TAKEN = "%s is there already, and a name that the server chose "
+  .. "replaces no file: give the file's own path"
+
+-- Why what comes cannot be kept under the name that it has.
+function Sink:refusal(exchange)
+  if self.is_quiet and self.is_quiet(exchange) then
+    return nil
+  end
+  local path, fresh = self.name(exchange)
+  if fresh and self.disk.stat(path) then
+    self.refused = true
+    return { kind = "file", message = TAKEN:format(path) }
+  end
+end
+
 --- The head of an answer is there: notes what the bytes after it belong to.
 -- @tparam userdata exchange
+-- @treturn table|nil kind and message: why the rest need not come
 function Sink:head(exchange)
   local function header(name)
     return exchange:header(name)
@@ -64,6 +80,9 @@ function Sink:head(exchange)
       download.remember(self.part, self.source, identity,
         header("content-length"), self.disk)
     end
+  end
+  if (status == 200 or status == 206) and not self.spoilt then
+    return self:refusal(exchange)
   end
 end
 
@@ -118,9 +137,12 @@ function Sink:progress(exchange, received, total)
   return held.size + received, total > 0 and held.size + total or 0
 end
 
---- The call has failed: what can be gone on with stays for the next one.
+--- The call has failed: what can be gone on with stays for the next one. What
+-- was refused for its name is not to be left in the folder, unless an earlier
+-- call had left it there.
 function Sink:failed()
-  if self.opened and not self:look() then
+  local useless = self.refused and not self.held
+  if self.opened and (useless or not self:look()) then
     download.discard(self.part)
   end
 end
@@ -144,17 +166,17 @@ end
 
 --- Gives a whole file its final name.
 -- @tparam userdata exchange that ended well
--- @tparam string path
 -- @treturn string|nil path
 -- @treturn table|nil error of kind "file"
-function Sink:keep(exchange, path)
-  local ok, problem = exchange:keep(path)
+function Sink:keep(exchange)
+  local path, fresh = self.name(exchange)
+  local ok, problem = exchange:keep(path, fresh)
   download.forget(self.part)
   if ok then
     return path
   end
   download.discard(self.part)
-  return nil, errors.new({
+  return nil, errors.new(self:refusal(exchange) or {
     kind = "file",
     message = "cannot move the download to its name: " .. tostring(problem),
   })
@@ -165,14 +187,17 @@ end
 -- @tparam string source the URL, without its query
 -- @tparam function prepare (url, settings) → request, or nil and what is
 --   wrong; it may change the settings of the exchange
+-- @tparam function name (exchange) → the final path, and whether nothing of
+--   that name may be replaced
 -- @treturn table
-local function new(path, source, prepare)
+local function new(path, source, prepare, name)
   local part = download.partial(path)
   return setmetatable({
     disk = require("maiagent.disk"), -- loaded by the first download
     part = part,
     source = source,
     prepare = prepare,
+    name = name,
     settings = { path = part, compressed = false }, -- of the exchange
   }, Sink)
 end

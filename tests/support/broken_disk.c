@@ -3,6 +3,7 @@
 ** (fails with errno 5); an errno of 0 makes a write that is half done. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,19 @@ EXPORT ssize_t write(int fd, const void *bytes, size_t length) {
     return real(fd, bytes, length);
   if (error == 0)
     return real(fd, bytes, length / 2);
+  errno = error;
+  return -1;
+}
+
+EXPORT int renameat2(int from, const char *old, int to, const char *new,
+                     unsigned flags) {
+  int (*real)(int, const char *, int, const char *, unsigned);
+  REAL(real, "renameat2");
+  int error, fd = openat(from, old, O_RDONLY);
+  bool failed = fails("renameat2", fd, &error);
+  close(fd);
+  if (!failed)
+    return real(from, old, to, new, flags);
   errno = error;
   return -1;
 }

@@ -28,6 +28,10 @@ end
 local ways = {
   ["a small download"] = download(100),
   ["a large download"] = download(3000000),
+  ["a download into a folder"] = function()
+    os.execute("mkdir " .. path)
+    return download(100)()
+  end,
   ["an upload"] = function()
     local _, client = connect()
     return client.uploads:put(path, "attachment")
