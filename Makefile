@@ -45,7 +45,8 @@ LINK = $(CC) -pthread $(CFLAGS) -shared -Wl,-z,nodelete $(LDFLAGS)
 endif
 
 .PHONY: all spec-modules deps demo test test-all lint layers sanitize valgrind \
-  collect torture threads fuzz coverage judge bench soak install rock clean help
+  collect torture threads fuzz coverage judge bench soak types install rock \
+  clean help
 
 MODULES := $(patsubst %,$(BUILD)/maiagent/%.so,core http disk)
 
@@ -196,6 +197,12 @@ soak: ## CALLS calls with random faults: memory and descriptors, every 10 %
 	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
 	@LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 	  lua5.4 tests/support/soak.lua $(CALLS)
+
+types: ## write lua/maiagent/types.lua, what editors are told of the library
+	@tests/support/deps.sh 5.4 demo
+	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
+	@LUA_PATH="lua/?.lua;lua/?/init.lua;./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+	  lua5.4 tests/support/types.lua
 
 install: all ## install into PREFIX (DESTDIR is honoured) for LUA_VERSION
 	@set -e; root="$(DESTDIR)$(PREFIX)"; \

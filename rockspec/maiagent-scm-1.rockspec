@@ -141,6 +141,7 @@ build = {
     ["maiagent.testing.storage"] = "lua/maiagent/testing/storage.lua",
     ["maiagent.testing.validation"] = "lua/maiagent/testing/validation.lua",
     ["maiagent.testing.xlsx"] = "lua/maiagent/testing/xlsx.lua",
+    ["maiagent.types"] = "lua/maiagent/types.lua",
     ["maiagent.upload"] = "lua/maiagent/upload.lua",
     ["maiagent.upload_all"] = "lua/maiagent/upload_all.lua",
     ["maiagent.wait"] = "lua/maiagent/wait.lua",

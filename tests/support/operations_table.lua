@@ -2,7 +2,8 @@
 --
 --   lua tests/support/operations_table.lua      writes it into README.md
 --
--- As a module it gives { insert = function(text) → text with a fresh table }.
+-- As a module it gives { insert = function(text) → text with a fresh table,
+-- ids = the names of positional ids }.
 
 local core = require("maiagent.core")
 
@@ -106,4 +107,4 @@ if arg and arg[0] and arg[0]:find("operations_table%.lua$") then
   rewrite("README.md")
 end
 
-return { insert = insert }
+return { ids = IDS, insert = insert }
