@@ -157,7 +157,19 @@ describe("misuse", function()
     end, "files.upload: params must be a table, got string" },
     { "an upload of nothing", function(client)
       return line(), client.knowledge_bases.files:upload("kb")
-    end, "source must be a path" },
+    end, "files.upload: source expected, got nil; it is upload(knowledge_base_"
+      .. "id, source, params, options)" },
+    { "an upload of a number", function(client)
+      return line(), client.knowledge_bases.files:upload("kb", 5)
+    end, "files.upload: source must be a path or a table with path, content or "
+      .. "reader, got number" },
+    { "bytes stored of no name", function(client)
+      return line(), client.uploads:put({ content = "x" }, "attachment")
+    end, "uploads.put: source.filename must be given" },
+    { "an import of bytes", function(client)
+      return line(), client.knowledge_bases:import_labels_excel("kb", "PK\0")
+    end, "import_labels_excel: source.path is empty or has a zero byte (for "
+      .. "the bytes themselves write { content = …, filename = … })" },
     { "an upload without an id", function(client)
       return line(), client.knowledge_bases.files:upload(nil, "x.pdf")
     end, "knowledgeBasePk expected, got nil" },

@@ -363,7 +363,10 @@ describe("knowledge_bases.files:upload_all", function()
     local before = #server:log()
     local rows = {
       { "sources must be a list, got string", kb, "path" },
-      { "source must be a path or a table", kb, { "a", 5 } },
+      { "files.upload_all: sources[2] must be a path or a table with path, "
+        .. "content or reader, got number", kb, { "a", 5 } },
+      { "files.upload_all: sources[2].filename must be a string, got number",
+        kb, { "a", { path = "a", filename = 5 } } },
       { "sources[5] is not part of the list", kb, { "a", [5] = "b" } },
       { "sources[x] is not part of the list", kb, { x = "b" } },
       { "unknown params.label (did you mean 'labels'?)", kb, {},

@@ -55,12 +55,14 @@ describe("upload.source", function()
     { "a file for a reader", { reader = io.stdout, filename = "a", size = 1 },
       "must have one of" },
     { "an empty path", "", "source.path is empty" },
-    { "a zero byte in a path", "a\0b", "source.path is empty or has a zero" },
+    { "a zero byte in a path", "a\0b", "source.path is empty or has a zero "
+      .. "byte (for the bytes themselves write { content = …, filename = … })" },
     { "content without a name", { content = "x" }, "filename must be given" },
     { "an empty name", { path = "a", filename = "" }, "not be empty" },
-    { "a number for a name", { path = "a", filename = 5 }, "must be given" },
+    { "a number for a name", { path = "a", filename = 5 },
+      "source.filename must be a string, got number" },
     { "a misspelt name", { content = "x", file_name = "a" },
-      "unknown source.file_name (did you mean 'filename'?)" },
+      "source has no 'file_name' (did you mean 'filename'?)" },
     { "a reader without a size", { reader = reader, filename = "a" },
       "source.size must be given with reader" },
     { "half a byte", { reader = reader, filename = "a", size = 0.5 },
@@ -115,6 +117,10 @@ describe("upload.source", function()
       "control character" },
     { "a delete", { content = "", filename = "a\127b" }, '"a\\127b": ' },
     { "a line break at a path's end", "/tmp/a\nb", "line break" },
+    { "lines in the place of a path", ("name,label\n"):rep(100),
+      "character (for the bytes themselves write { content = …" },
+    { "a text in the place of a path", ("text "):rep(5000),
+      "…: File name too long (for the bytes themselves write { content = …" },
   }
 
   for _, row in ipairs(unreadable) do
@@ -124,6 +130,7 @@ describe("upload.source", function()
       assert.is_true(errors.is(err))
       assert.equal("file", err.kind)
       assert.truthy(err.message:find(row[3], 1, true), err.message)
+      assert.is_true(#err.message < 300)
     end)
   end
 end)

@@ -50,11 +50,12 @@ end
 -- @treturn table|nil error (kind "file" where the file cannot be read)
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_attachment(state, given, params, options)
-  options = options_of.checked("upload", "attachments.upload", options)
-  storing.check_params("attachments.upload", params, FIELDS)
+  local operation = "attachments.upload"
+  options = options_of.checked("upload", operation, options)
+  storing.check_params(operation, params, FIELDS)
   call.prepare(state, row, {}, attachment_of("key", "name", params), {})
   local stored, err, response =
-    storing.put_given(state, given, "attachment", options)
+    storing.put_given(state, given, "attachment", options, operation)
   if not stored then
     return nil, err, response
   end

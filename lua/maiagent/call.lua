@@ -254,7 +254,7 @@ end
 -- nil, nil, err.
 local function form_of(row, given)
   local upload = require("maiagent.upload")
-  local from, err = upload.source(given)
+  local from, err = upload.source(given, row.operation .. ": source")
   if not from then
     return nil, nil, err
   end

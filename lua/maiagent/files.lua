@@ -203,9 +203,13 @@ end
 local function upload_file(state, kb_id, given, params, options)
   local operation = "knowledge_bases.files.upload"
   options = options_of.checked("upload", operation, options)
+  if given == nil then
+    errors.misuse(operation .. ": source expected, got nil; it is "
+      .. "upload(knowledge_base_id, source, params, options)")
+  end
   check(state, operation, kb_id, params)
   local stored, err, response =
-    storing.put_given(state, given, "chatbot-file", options)
+    storing.put_given(state, given, "chatbot-file", options, operation)
   if not stored then
     return nil, err, response
   end

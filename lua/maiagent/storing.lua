@@ -144,11 +144,12 @@ end
 -- @tparam string|table given as `upload.source` takes it
 -- @tparam string model_name as for `put`
 -- @tparam table options checked, as for `put`
+-- @tparam string operation for messages
 -- @treturn table|nil { key, filename, clock (of the whole flow) }
 -- @treturn table|nil error
 -- @treturn table|nil response of the last request
-local function put_given(state, given, model_name, options)
-  local from, err = upload.source(given)
+local function put_given(state, given, model_name, options, operation)
+  local from, err = upload.source(given, operation .. ": source")
   if not from then
     return nil, err
   end
@@ -179,7 +180,8 @@ local function put_source(state, given, model_name, options)
       .. "'attachment' or 'batch-qa', got " .. tostring(model_name))
   end
   options = options_of.checked("upload", "uploads.put", options)
-  local stored, err, response = put_given(state, given, model_name, options)
+  local stored, err, response =
+    put_given(state, given, model_name, options, "uploads.put")
   return stored and stored.key, err, response
 end
 

@@ -181,7 +181,8 @@ local function succeeded(run, job, file)
   local item = { name = job.name, reason = job.reason, id = file.id }
   run.arrived[job.entry.hash] = file
   run.summary:add(job.list, item)
-  run.landed[file] = { list = job.list, item = item, is_awaited = job.is_awaited }
+  run.landed[file] =
+    { list = job.list, item = item, is_awaited = job.is_awaited }
   for _, old in ipairs(job.old) do
     run.replaced[#run.replaced + 1] = { name = job.name, file = old,
       by = not plan.has_failed(old) and file or nil, reason = "replaced" }

@@ -36,7 +36,26 @@ local function content_problem(path, size)
   end
 end
 
+local SOURCE_FIELDS = {
+  path = true,
+  content = true,
+  reader = true,
+  filename = true,
+  size = true,
+}
+
+local LARGEST_SIZE = 2 ^ 53 -- bytes; beyond it a number is not exact everywhere
+local LONGEST_PATH = 4096 -- bytes; no system opens a longer one
+local LONGEST_SHOWN = 80 -- bytes of a name in a message
+
+-- What stands in the place of a path more often than not.
+local BYTES = " (for the bytes themselves write { content = …, filename = … })"
+
 local function size_of(path)
+  if #path > LONGEST_PATH then
+    return nil, file_error(path:sub(1, LONGEST_SHOWN) .. "…: File name too long"
+      .. BYTES)
+  end
   -- Loaded when it is used: most programs upload no file.
   local found, problem = require("maiagent.disk").stat(path, true)
   if not found then
@@ -51,30 +70,20 @@ local function size_of(path)
   return found.size
 end
 
-local SOURCE_FIELDS = {
-  path = true,
-  content = true,
-  reader = true,
-  filename = true,
-  size = true,
-}
-
-local LARGEST_SIZE = 2 ^ 53 -- bytes; beyond it a number is not exact everywhere
-
-local function check_size(size)
+local function check_size(called, size)
   local ok = type(size) == "number" and size >= 0 and size < LARGEST_SIZE
     and size % 1 == 0
   if not ok then
-    errors.misuse("source.size must be given with reader: how many bytes it "
-      .. "gives in all, got " .. tostring(size))
+    errors.misuse(called .. ".size must be given with reader: how many bytes "
+      .. "it gives in all, got " .. tostring(size))
   end
 end
 
 -- Checks what only the caller can have written wrong.
-local function check_source(given)
+local function check_source(called, given)
   for name in pairs(given) do
     if not SOURCE_FIELDS[name] then
-      errors.misuse("unknown source." .. tostring(name)
+      errors.misuse(called .. " has no '" .. tostring(name) .. "'"
         .. errors.did_you_mean(name, SOURCE_FIELDS))
     end
   end
@@ -84,26 +93,28 @@ local function check_source(given)
   local named = (given.path ~= nil and 1 or 0)
     + (given.content ~= nil and 1 or 0) + (given.reader ~= nil and 1 or 0)
   if kinds ~= 1 or named ~= 1 then
-    errors.misuse("source must have one of path or content, a string, or "
+    errors.misuse(called .. " must have one of path or content, a string, or "
       .. "reader, a function")
   end
   if given.path and (given.path == "" or given.path:find("%z")) then
-    errors.misuse("source.path is empty or has a zero byte")
+    errors.misuse(called .. ".path is empty or has a zero byte" .. BYTES)
   end
   if given.reader then
-    check_size(given.size)
+    check_size(called, given.size)
   elseif given.size ~= nil then
-    errors.misuse("source.size is for a reader; others are measured")
+    errors.misuse(called .. ".size is for a reader; others are measured")
   end
 end
 
-local function name_of(given)
+local function name_of(called, given)
   local name = given.filename
-  if name == nil and given.path then
+  if name ~= nil and type(name) ~= "string" then
+    errors.misuse(called .. ".filename must be a string, got " .. type(name))
+  elseif name == nil and given.path then
     name = base_name(given.path)
   end
-  if type(name) ~= "string" or name == "" then
-    errors.misuse("source.filename must be given, and not be empty, with "
+  if name == nil or name == "" then
+    errors.misuse(called .. ".filename must be given, and not be empty, with "
       .. "content or reader")
   end
   return name
@@ -117,12 +128,14 @@ local function has_control(name)
   return name:find("[%z\1-\8\10-\31\127]") ~= nil
 end
 
-local function refused_name(name)
-  local shown = name:gsub("[%c\127]", function(char)
+local function refused_name(name, given)
+  local shown = name:sub(1, LONGEST_SHOWN):gsub("[%c\127]", function(char)
     return ("\\%d"):format(char:byte())
   end)
-  return file_error(('"%s": a file\'s name must not have a line break, a zero '
-    .. "byte or another control character"):format(shown))
+  return file_error(('"%s%s": a file\'s name must not have a line break, a '
+    .. "zero byte or another control character%s"):format(shown,
+    #name > LONGEST_SHOWN and "…" or "",
+    given.filename == nil and BYTES or ""))
 end
 
 --- What an upload reads, from what the caller gave.
@@ -131,22 +144,25 @@ end
 --   message; size is how many bytes it gives in all. While it runs its upload
 --   is on the wire: with max_in_flight = 1 a call of the same client in it
 --   waits for its own time-out.
+-- @tparam string|nil called what a message calls it: the operation, and which
+--   of its arguments ("source")
 -- @treturn table|nil { path | content | feed, filename, size (bytes) }
 -- @treturn table|nil error of kind "file": it cannot be read, or its name has
 --   a control character
 -- Raises what is wrong with `given`.
-local function source(given)
+local function source(given, called)
+  called = called or "source"
   if type(given) == "string" then
     given = { path = given }
   end
   if type(given) ~= "table" then
-    errors.misuse("source must be a path or a table with path, content or "
+    errors.misuse(called .. " must be a path or a table with path, content or "
       .. "reader, got " .. type(given))
   end
-  check_source(given)
-  local name = name_of(given)
+  check_source(called, given)
+  local name = name_of(called, given)
   if has_control(name) then
-    return nil, refused_name(name)
+    return nil, refused_name(name, given)
   end
   if given.reader then
     local size = math.floor(given.size)

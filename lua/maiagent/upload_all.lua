@@ -75,7 +75,7 @@ local function jobs_of(sources, params)
   end
   local jobs, bytes = {}, 0
   for i, given in ipairs(sources) do
-    local from = upload.source(given)
+    local from = upload.source(given, ("%s: sources[%d]"):format(NAME, i))
     local job = { index = i, given = given, size = from and from.size or 0 }
     bytes = bytes + job.size
     function job.item(key)
