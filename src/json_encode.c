@@ -244,7 +244,10 @@ static bool refuse_hole(struct encoder *e, const struct place *at) {
       lua_pop(e->L, 1);
     lua_rawgeti(e->L, -1, ++i);
   } while (!lua_isnil(e->L, -1));
-  return refuse(e, at, "array with a hole at [%d]", i);
+  return refuse(e, at,
+                "array with a hole at [%d] (maiagent.null would fill it; a "
+                "number that is a name is written as a string)",
+                i);
 }
 
 /* [-0, +0, e] Whether the table on top is an array, in *array. */

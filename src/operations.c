@@ -299,6 +299,8 @@ static const char *expected(lua_State *L, int index) {
     lua_rawget(L, index);
     hint = lua_isnil(L, -1) ? " (the ids come before the table)"
                             : " (did you mean obj.id?)";
+  } else if (lua_type(L, index) == LUA_TNUMBER) {
+    hint = " (a number has to be whole, and below 2^53)";
   }
   return lua_pushfstring(L, "expected, got %s%s", request_type_name(L, index),
                          hint);

@@ -424,6 +424,9 @@ describe("json.encode", function()
   local deep = {}
   for _ = 1, 600 do deep = { a = deep } end
 
+  local HOLE = " (maiagent.null would fill it; a number that is a name is "
+    .. "written as a string)"
+
   local refused = {
     { "nil", nil, "params: JSON has no nil" },
     { "NaN", 0 / 0, "params: NaN" },
@@ -443,11 +446,11 @@ describe("json.encode", function()
     { "600 levels", deep, "params.a.a.a.a: nested more than 512 deep" },
     { "names and indexes", { a = { 1, 2, n = 2 } },
       "params.a: names and indexes mixed in one table" },
-    { "a hole", { 1, nil, 3 }, "params: array with a hole at [2]" },
+    { "a hole", { 1, nil, 3 }, "params: array with a hole at [2]" .. HOLE },
     { "a late start", { a = { [3] = 1 } },
-      "params.a: array with a hole at [1]" },
+      "params.a: array with a hole at [1]" .. HOLE },
     { "a hole in a marked array", array { 1, 2, nil, 4 },
-      "params: array with a hole at [3]" },
+      "params: array with a hole at [3]" .. HOLE },
     { "a marked array with names", { a = array { b = 1 } },
       "params.a: array with names" },
     { "a marked object with indexes", object { 1 },

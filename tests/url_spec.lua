@@ -208,13 +208,15 @@ describe("an id in a path", function()
     end
   end)
 
+  local NOT_WHOLE = "chatbots.get: id expected, got number "
+    .. "(a number has to be whole, and below 2^53)"
   local refused = {
     { "", "chatbots.get: id must not be empty" },
     { ".", "chatbots.get: id must not be . or .." },
     { "..", "chatbots.get: id must not be . or .." },
-    { 1.5, "chatbots.get: id expected, got number" },
-    { 0 / 0, "chatbots.get: id expected, got number" },
-    { 1 / 0, "chatbots.get: id expected, got number" },
+    { 1.5, NOT_WHOLE },
+    { 0 / 0, NOT_WHOLE },
+    { 1 / 0, NOT_WHOLE },
     { true, "chatbots.get: id expected, got boolean" },
     { print, "chatbots.get: id expected, got function" },
     { core.null, "chatbots.get: id expected, got null" },
