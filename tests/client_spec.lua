@@ -133,7 +133,7 @@ describe("misuse", function()
     end, "client:map: unknown option 'concurency' (did you mean" },
     { "a map with NaN at a time", function(client)
       return line(), client:map({ 1 }, print, { concurrency = 0 / 0 })
-    end, "client:map: concurrency must be a number of 1 or more" },
+    end, "client:map: concurrency must be a whole number of 1 or more" },
     { "a map with options that are no table", function(client)
       return line(), client:map({ 1 }, print, 5)
     end, "client:map: options must be a table, got number" },
@@ -172,7 +172,7 @@ describe("misuse", function()
       .. "the bytes themselves write { content = …, filename = … })" },
     { "an upload without an id", function(client)
       return line(), client.knowledge_bases.files:upload(nil, "x.pdf")
-    end, "knowledgeBasePk expected, got nil" },
+    end, "knowledge_bases.files.upload: knowledge_base_id expected, got nil" },
     { "an upload with an unknown field", function(client)
       return line(), client.knowledge_bases.files:upload("kb", "x.pdf",
         { label = {} })

@@ -1,5 +1,9 @@
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
+local maiagent = require("maiagent")
+local service = require("tests.support.service")
+
+local unpack = table.unpack or rawget(_G, "unpack")
 
 local function plain(text)
   return text
@@ -217,10 +221,149 @@ describe("an error", function()
     assert.equal(TEXT .. "!", err .. "!")
   end)
 
+  -- message, how it stands in the one line of tostring
+  local lines = {
+    { "a\nb", "a\\nb" },
+    { "a\r\nmaiagent: forged", "a\\x0D\\nmaiagent: forged" },
+    { "\27[31mred\0\127", "\\x1B[31mred\\x00\\x7F" },
+    { "\194\155m \194\133", "\\u{9B}m \\u{85}" },
+    { "常見問題 é ü \194\160", "常見問題 é ü \194\160" },
+    { "C:\\new", "C:\\new" },
+  }
+
+  for _, row in ipairs(lines) do
+    it("prints one line: " .. row[2], function()
+      local one = errors.new({ kind = "file", message = row[1],
+        method = "GET", path = "/a\nb" })
+      local expected = "maiagent: file: " .. row[2] .. " (GET /a\\nb)"
+      assert.equal(expected, tostring(one))
+      assert.equal(expected .. ".", one .. ".")
+      assert.equal(row[1], one.message)
+    end)
+  end
+
   it("is known as one", function()
     assert.is_true(errors.is(err))
     assert.is_false(errors.is({ kind = "rate_limit" }))
     assert.is_false(errors.is("text"))
+  end)
+end)
+
+describe("a failed call", function()
+  after_each(service.check)
+
+  local plain_assert = _G.assert
+  -- PUC 5.1 and 5.2 take only a string there; LuaJIT raises the last argument.
+  local asserts = { maiagent.assert }
+  if type(select(2, pcall(plain_assert, nil, {}))) == "table" then
+    asserts[2] = plain_assert
+  end
+
+  local ID = "00000000-0000-4000-8000-000000000000"
+  local WAIT = { timeout = 5, interval = 0.01 }
+
+  -- name, a call that fails with an answer of the service
+  local rows = {
+    { "get", function(client) return client.chatbots:get(ID) end },
+    { "delete", function(client) return client.chatbots:delete(ID) end },
+    { "create", function(client) return client.chatbots:create({}) end },
+    { "a list below another", function(client)
+      return client.knowledge_bases.files:list(ID)
+    end },
+    { "all", function(client)
+      return client.knowledge_bases.files:all(ID)
+    end },
+    { "request", function(client)
+      return client:request("GET", "chatbots/" .. ID .. "/")
+    end },
+    { "an upload", function(client)
+      return client.knowledge_bases.files:upload(ID, { content = "x",
+        filename = "x.txt" })
+    end },
+    { "wait", function(client)
+      return client.knowledge_bases.files:wait(ID, ID, WAIT)
+    end },
+    { "a download", function(client)
+      return client:download("/api/nothing", "nothing")
+    end },
+    { "a download by its id", function(client)
+      return client.knowledge_bases.files:download(ID, ID, "nothing")
+    end },
+    { "an export", function(client)
+      return client.knowledge_bases:export_labels_excel(ID, "nothing")
+    end },
+    { "an import", function(client)
+      return client.knowledge_bases:import_labels_excel(ID,
+        { content = "x", filename = "x.xlsx" })
+    end },
+    { "a flow", function(client)
+      return client.knowledge_bases:sync(ID, "/nonexistent")
+    end },
+  }
+
+  local function check(client, fn)
+    local value, err, response = fn(client)
+    assert.is_nil(value)
+    assert.is_true(errors.is(err))
+    assert.is_true(response == nil or response.status == err.status)
+    for _, each_assert in ipairs(asserts) do
+      local ok, raised = pcall(function()
+        each_assert(fn(client))
+      end)
+      assert.is_false(ok)
+      assert.is_true(errors.is(raised), tostring(raised))
+      assert.equal(err.kind, raised.kind)
+    end
+  end
+
+  for _, row in ipairs(rows) do
+    it("raises its error through assert: " .. row[1], function()
+      check(service.client(service.start()), row[2])
+    end)
+  end
+
+  it("raises its error through assert in a task", function()
+    local server = service.start()
+    local client = service.client(server)
+    local raised = {}
+    for i, each_assert in ipairs(asserts) do
+      client:go(function()
+        -- PUC 5.1 cannot wait inside a pcall
+        local outcome = { client.chatbots:get(ID) }
+        local count = outcome[4] ~= nil and 4 or 3
+        raised[i] = select(2, pcall(each_assert, unpack(outcome, 1, count)))
+      end)
+    end
+    service.drive(client, server, function()
+      return #raised == #asserts
+    end)
+    for _, err in ipairs(raised) do
+      assert.is_true(errors.is(err), tostring(err))
+      assert.equal("not_found", err.kind)
+    end
+  end)
+
+  it("is told as before by gather and map", function()
+    local client = service.client(service.start())
+    local function get()
+      return client.chatbots:get(ID)
+    end
+    for _, results in ipairs({ { client:gather({ get }) },
+      { client:map({ 1 }, get) } })
+    do
+      assert.same({}, results[1])
+      assert.equal("not_found", results[2][1].kind)
+      assert.is_nil(results[3])
+    end
+  end)
+
+  it("and one that worked gives what it gave", function()
+    local client = service.client(service.start())
+    local models, err, response, more = client.embedding_models:list()
+    assert.truthy(models[1])
+    assert.is_nil(err)
+    assert.equal(200, response.status)
+    assert.is_nil(more)
   end)
 end)
 

@@ -82,8 +82,8 @@ describe("maiagent.new", function()
     local _, output = child.run(child.root,
       child.command({ MAIAGENT_API_KEY = "SECRET x" }, script))
     child.remove(folder)
-    assert.truthy(output:find("maiagent.new: api_key contains a space", 1,
-      true), output)
+    assert.truthy(output:find("maiagent.new: api_key (MAIAGENT_API_KEY) "
+      .. "contains a space", 1, true), output)
     assert.is_nil(output:find("SECRET"))
   end)
 

@@ -373,7 +373,7 @@ describe("knowledge_bases.files:upload_all", function()
         { label = {} } },
       { "unknown option 'concurency' (did you mean 'concurrency'?)", kb, {},
         {}, { concurency = 1 } },
-      { "concurrency must be a number of 1 or more", kb, {}, {},
+      { "concurrency must be a whole number of 1 or more, got 0", kb, {}, {},
         { concurrency = 0 } },
       { "expected, got nil", nil, {} },
     }

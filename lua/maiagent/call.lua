@@ -4,6 +4,7 @@
 -- A state is what a client's proxies share: hub (of `wait`), settings (of
 -- `options`) and random (a generator for jitter).
 
+local arguments = require("maiagent.arguments")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 local options_of = require("maiagent.options")
@@ -27,13 +28,24 @@ local ACCEPT = {
   any = "application/json, */*;q=0.5",
 }
 
+local SHORT_SECRET = 8 -- bytes; a shorter one may be part of any word
+
+-- A pattern of a secret's bytes; a short one stands as a word of its own.
+local function pattern_of(secret)
+  local plain = secret:gsub("%p", "%%%0")
+  if #secret >= SHORT_SECRET then
+    return plain
+  end
+  return (secret:find("^[%w_]") and "%f[%w_]" or "") .. plain
+    .. (secret:find("[%w_]$") and "%f[^%w_]" or "")
+end
+
 --- A function that takes a secret out of a text.
 -- @tparam string secret
 -- @treturn function text → text
 local function redactor(secret)
   return function(text)
-    local plain = secret:gsub("%p", "%%%0")
-    return (text:gsub(plain, "[redacted]"))
+    return (text:gsub(pattern_of(secret), "[redacted]"))
   end
 end
 
@@ -44,7 +56,7 @@ local function set_headers(request, headers)
   for name, value in pairs(headers) do
     local ok, problem = request:set(name, value)
     if not ok then
-      errors.misuse("headers: " .. problem)
+      errors.misuse(("headers[%q]: %s"):format(name, problem))
     end
   end
 end
@@ -295,12 +307,13 @@ end
 -- @tparam table ids in path order
 -- @param params
 -- @tparam table options of the call, checked
+-- @tparam string|nil name of the method, for messages (the operation's)
 -- @treturn userdata request
-local function prepare(state, row, ids, params, options)
+local function prepare(state, row, ids, params, options, name)
   local request, problem = core.bindings[row.operation](state.settings.base,
     options.query, with_params(ids, #row.ids, params))
   if not request then
-    errors.misuse(problem)
+    errors.misuse(arguments.explained(row, name or row.operation, problem))
   end
   return request
 end

@@ -24,7 +24,7 @@ local function number_from(least, whole)
       and (not whole or (value < math.huge and value % 1 == 0))
     if not ok then
       return "must be " .. (whole and "a whole number" or "a number") .. " of "
-        .. least .. " or more, got " .. tostring(value)
+        .. least .. " or more, got " .. errors.shown(value)
     end
   end
 end
@@ -34,7 +34,7 @@ end
 -- @treturn string|nil what is wrong with it
 local function positive(value)
   if type(value) ~= "number" or not (value > 0) then
-    return "must be more than 0 seconds, got " .. tostring(value)
+    return "must be more than 0 seconds, got " .. errors.shown(value)
   end
 end
 
@@ -52,8 +52,23 @@ local function one_of(...)
         return nil
       end
     end
-    return "must be " .. table.concat(shown, " or ")
+    return "must be " .. table.concat(shown, " or ") .. ", got "
+      .. errors.shown(value)
   end
+end
+
+-- The nearest of some names, or where none is near, all of them.
+local function instead(name, known)
+  local near = errors.did_you_mean(name, known)
+  if near ~= "" then
+    return near
+  end
+  local names = {}
+  for candidate in pairs(known) do
+    names[#names + 1] = candidate
+  end
+  table.sort(names)
+  return " (its fields are " .. table.concat(names, ", ") .. ")"
 end
 
 --- A table of known parts, each checked alike.
@@ -67,8 +82,7 @@ local function parts(known, problem)
     end
     for name, part in pairs(value) do
       if not known[name] then
-        return "has no '" .. tostring(name) .. "'"
-          .. errors.did_you_mean(name, known)
+        return "has no '" .. tostring(name) .. "'" .. instead(name, known)
       end
       local wrong = problem(part)
       if wrong then
@@ -84,20 +98,48 @@ end
 local function seconds(known)
   local check_parts = parts(known, positive)
   return function(value)
-    if type(value) == "number" and value > 0 then
-      return nil
-    end
-    if type(value) ~= "table" then
-      return "must be a number of seconds or a table, got " .. tostring(value)
+    if type(value) == "number" then
+      return positive(value)
+    elseif type(value) ~= "table" then
+      return "must be a number of seconds or a table, got "
+        .. errors.shown(value)
     end
     return check_parts(value)
   end
 end
 
+--- Another check, or false: nothing of it.
+-- @tparam function problem the check
+-- @treturn function
+local function or_false(problem)
+  return function(value)
+    if value ~= false then
+      return problem(value)
+    end
+  end
+end
+
+--- Headers: a table of names and values.
+-- @param value
+-- @treturn string|nil what is wrong with it
+local function headers(value)
+  if type(value) ~= "table" then
+    return "must be a table of names and values, got " .. type(value)
+  end
+  for name in pairs(value) do
+    if type(name) ~= "string" then
+      return "has the name " .. errors.shown(name) .. ": a header's name is a "
+        .. 'string, as in headers = { ["X-Name"] = "value" }'
+    end
+  end
+end
+
 return {
   has_type = has_type,
+  headers = headers,
   number_from = number_from,
   one_of = one_of,
+  or_false = or_false,
   parts = parts,
   positive = positive,
   seconds = seconds,

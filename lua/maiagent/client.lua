@@ -1,5 +1,6 @@
 --- The client object.
 
+local arguments = require("maiagent.arguments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
@@ -14,10 +15,19 @@ local STATE = {}
 local METHODS =
   { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 
+-- What `arguments` has to know of a request by its path.
+local REQUEST = { operation = "client:request", name = "request" }
+
 local RESOURCES = resources.top_level()
 
 local Client = { __name = "maiagent.client" }
 local methods = {}
+
+-- client.files is looked for where the API has it.
+local function below(name)
+  local place = resources.find(name)
+  return place and " (did you mean client." .. place .. "?)"
+end
 
 function Client.__index(_, name)
   if methods[name] then
@@ -34,7 +44,14 @@ function Client.__index(_, name)
     known[resource] = true
   end
   errors.misuse("client has no '" .. name .. "'"
-    .. errors.did_you_mean(name, known))
+    .. (below(name) or errors.did_you_mean(name, known)))
+end
+
+-- A number here would change nothing, or be in the way of a method.
+function Client.__newindex(_, name)
+  name = tostring(name)
+  errors.misuse("client." .. name .. " cannot be set: a copy with other "
+    .. "options is made by client:with{ " .. name .. " = … }")
 end
 
 function Client.__tostring(client)
@@ -92,6 +109,7 @@ function methods:request(verb, path, params, options)
     errors.misuse("client:request: method must be GET, POST, PUT, PATCH or "
       .. "DELETE, got " .. tostring(verb))
   end
+  arguments.check_options(REQUEST, "client:request", options)
   options = options_of.checked("call", "client:request", options)
   local url, problem = core.join(state.settings.base, path)
   if not url then
@@ -105,7 +123,7 @@ function methods:request(verb, path, params, options)
   end
   local pending = call.launch(state, request, options,
     { operation = "request", reply = "any" })
-  return call.collect(state, pending, "any")
+  return errors.outcome(call.collect(state, pending, "any"))
 end
 
 --- Downloads a URL into a file: written to PATH.part and renamed when it is
@@ -125,7 +143,8 @@ end
 -- @treturn table|nil response
 function methods:download(url, path, options)
   local state = state_of(self, "download")
-  return require("maiagent.fetch").url(state, url, path, options)
+  return errors.outcome(
+    require("maiagent.fetch").url(state, url, path, options))
 end
 
 --- A copy with other options, sharing connections and tasks.
@@ -220,6 +239,23 @@ function methods:gather(functions)
   return require("maiagent.gather").gather(state.hub, functions)
 end
 
+-- What stands outside the list would be left out, and nobody told.
+local function check_list(list)
+  local kind = (getmetatable(list) or {}).__name
+  if kind == "maiagent.items" or kind == "maiagent.pages" then
+    errors.misuse("client:map: list expected, got an iterator: pass what all() "
+      .. "gives")
+  end
+  local length = #list
+  for key in next, list do
+    if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
+      errors.misuse(("client:map: list expected: [%s] is not part of a list%s")
+        :format(errors.shown(key), type(list.results) == "table"
+          and " (pass page.results)" or ""))
+    end
+  end
+end
+
 --- Applies fn(item, index) to every item of a list, some at a time.
 -- @tparam table list
 -- @tparam function fn
@@ -232,6 +268,7 @@ function methods:map(list, fn, options)
     errors.misuse("client:map: a list and a function expected, got "
       .. type(list) .. " and " .. type(fn))
   end
+  check_list(list)
   options = options_of.checked("map", "client:map", options)
   return require("maiagent.gather").map(state.hub, list, fn,
     options.concurrency or 8)
@@ -291,6 +328,10 @@ local function new(settings)
   })
   hub.client = client
   return client
+end
+
+for name, method in pairs(methods) do
+  methods[name] = errors.named(name, method)
 end
 
 return { new = new }

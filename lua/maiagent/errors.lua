@@ -45,6 +45,17 @@ local function attempts(err)
   return ", after " .. err.attempts .. " attempts"
 end
 
+-- A line break in a file's name or a service's text would begin another line of
+-- a log, and other control characters are commands to a terminal.
+local function escaped(text)
+  return (text:gsub("[%z\1-\31\127]", function(byte)
+    return byte == "\n" and "\\n" or ("\\x%02X"):format(byte:byte())
+  end):gsub("\194[\128-\159]", function(character)
+    return ("\\u{%X}"):format(character:byte(2))
+  end))
+end
+
+-- One line, whatever stands in the message.
 function Error.__tostring(err)
   local text = "maiagent: " .. err.kind
   if err.status then
@@ -54,7 +65,7 @@ function Error.__tostring(err)
   if err.request_id then
     text = text .. ", request id " .. err.request_id
   end
-  return text
+  return escaped(text)
 end
 
 function Error.__concat(left, right)
@@ -308,90 +319,39 @@ local function from_status(answer, call, redact)
   })
 end
 
--- Absent in some hosts, and there a program may refuse unknown globals.
-local debug = rawget(_G, "debug")
-
--- The directory of this library's own sources, as the debug library names it.
-local LIBRARY = debug
-  and debug.getinfo(1, "S").source:match("^(.-)[^/\\]*$")
-
-local function is_ours(source)
-  if source:sub(1, #LIBRARY) ~= LIBRARY then
-    return false
+-- Loaded with the first client, or the first mistake.
+local function of_misuse(name)
+  return function(...)
+    return require("maiagent.misuse")[name](...)
   end
-  return not source:find("/", #LIBRARY + 1, true)
 end
 
--- A tail call is a frame without a line on PUC 5.1.
-local function is_passed(info)
-  return info.what == "C" or info.what == "tail" or is_ours(info.source)
-end
+-- LuaJIT's assert raises its last argument where the message is no string: of
+-- `assert(client.chatbots:get(id))` the response, which hides the error.
+local RAISES_LAST = select(2, pcall(assert, nil, {}, "last")) == "last"
 
--- Public functions differ in how many of our frames lie above the user's, so
--- the level is found by whose source it is rather than counted.
-local function user_position()
-  if not LIBRARY or LIBRARY == "" then
-    return ""
+--- What a method gives its caller: where the VM's assert needs it, the error
+-- of a failed call again, as a fourth value. Called with the method's results,
+-- it also keeps the method's frame, which `misuse` looks for.
+local outcome = RAISES_LAST and function(...)
+  local value, err, response = ...
+  if value == nil and err ~= nil and response ~= nil then
+    return nil, err, response, err
   end
-  local level = 3
-  local info = debug.getinfo(level, "Sl")
-  while info and is_passed(info) do
-    level = level + 1
-    info = debug.getinfo(level, "Sl")
-  end
-  if not info or info.currentline < 0 then
-    return ""
-  end
-  return info.short_src .. ":" .. info.currentline .. ": "
-end
-
---- Raises a caller's mistake at the caller's line. Never returns.
--- @tparam string message what is wrong and what to do instead
-local function misuse(message)
-  error(user_position() .. message, 0)
-end
-
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
-  end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:sub(i, i) == b:sub(j, j) and 0 or 1
-      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal, row[j] = row[j], best
-    end
-  end
-  return row[#b]
-end
-
---- The nearest known name to a misspelt one.
--- @param name what was written
--- @tparam table known a table whose string keys are the known names
--- @treturn string " (did you mean …?)", or "" when nothing is near
-local function did_you_mean(name, known)
-  local written = tostring(name):lower()
-  local best, nearest
-  for candidate in pairs(known) do
-    local d = distance(written, tostring(candidate):lower())
-    local closer = not best or d < best or (d == best and candidate < nearest)
-    if closer then
-      best, nearest = d, candidate
-    end
-  end
-  if not best or best > math.max(2, math.floor(#written / 3)) then
-    return ""
-  end
-  return " (did you mean '" .. nearest .. "'?)"
+  return ...
+end or function(...)
+  return ...
 end
 
 return {
-  did_you_mean = did_you_mean,
+  did_you_mean = of_misuse("did_you_mean"),
   from_status = from_status,
   is = is,
-  misuse = misuse,
+  misspelt = of_misuse("misspelt"),
+  misuse = of_misuse("misuse"),
+  named = of_misuse("named"),
   new = new,
+  outcome = outcome,
+  placed = of_misuse("placed"),
+  shown = of_misuse("shown"),
 }

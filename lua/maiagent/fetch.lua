@@ -1,6 +1,7 @@
 --- Downloads: a GET whose answer becomes a file. It goes on where an earlier
 -- one stopped, wherever the server can tell that the file is the same.
 
+local arguments = require("maiagent.arguments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
@@ -396,6 +397,8 @@ local function translation(state, kb_id, file_id, id, path, given)
   local operation = "knowledge_bases.files.translations.download"
   local row, ids = call.rows[operation], { kb_id, file_id, id }
   if type(path) ~= "string" then
+    arguments.check_params(row, operation, path)
+    arguments.check_options(row, operation, given)
     return call.run(state, row, ids, path, given)
   end
   local options = checked(operation, path, given)
@@ -441,6 +444,7 @@ end
 local function export(operation)
   local row = call.rows[operation]
   return function(state, id, path, given)
+    arguments.check_options(row, operation, given)
     if path == nil then
       return call.run(state, row, { id }, nil, given)
     end

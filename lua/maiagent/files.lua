@@ -40,7 +40,7 @@ end
 local function check(state, operation, kb_id, params)
   local item = item_of(operation, "key", "name", params)
   call.prepare(state, rows["knowledge_bases.files.create"], { kb_id },
-    { files = { item } }, {})
+    { files = { item } }, {}, operation)
 end
 
 -- Registers what has no file yet.

@@ -77,16 +77,18 @@ end
 -- the others are cancelled and its error is raised.
 -- @tparam table hub
 -- @tparam table functions a list
+-- @tparam function|nil inner what all of them call, where they are ours
 -- @treturn table the first value of each, in order
 -- @treturn table|nil index → the second value of each that gave nil; nil when
 --   every function gave a value
-local function gather(self, functions)
+local function gather(self, functions, inner)
   local group = setmetatable({ hub = self, tasks = {} }, Group)
   local results, failures = {}, nil
   local function ending(i)
     return function(ok, value, err)
       if not ok then
-        group.failure = group.failure or { value }
+        group.failure = group.failure
+          or { errors.placed(value, inner or functions[i]) }
         cancel(group.tasks)
       elseif value == nil and err ~= nil then
         failures = failures or {}
@@ -134,7 +136,7 @@ local function map(self, list, fn, concurrency)
   for i = 1, math.min(concurrency, #list) do
     workers[i] = worker
   end
-  gather(self, workers)
+  gather(self, workers, fn)
   for i = 1, #list do
     if not ended[i] then
       keep(i, nil, cancelled(tasks.stopped(self)))

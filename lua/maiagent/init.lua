@@ -7,6 +7,8 @@ local errors = require("maiagent.errors")
 
 require("maiagent.environment") -- now: later it may be gone
 
+local maiagent = {}
+
 --- Makes a client. No request is sent yet.
 -- @tparam table|nil given options:
 --   api_key (string, or function returning it; MAIAGENT_API_KEY),
@@ -23,6 +25,9 @@ require("maiagent.environment") -- now: later it may be gone
 -- @treturn table client
 -- Raises what is wrong with the options.
 local function new(given)
+  if given == maiagent then
+    errors.misuse("maiagent.new: called with a colon; write maiagent.new{ … }")
+  end
   local settings = require("maiagent.options").client(given)
   return require("maiagent.client").new(settings)
 end
@@ -39,16 +44,29 @@ local function assert_value(value, err, ...)
   return value, err, ...
 end
 
-return {
-  --- Marks a table as a JSON array, so that even empty it is sent as [].
-  array = core.array,
-  assert = assert_value,
-  --- Whether a value is an error of this library.
-  is_error = errors.is,
-  new = new,
-  --- JSON's null: light userdata NULL, the same value as cjson.null, ngx.null.
-  null = core.null,
-  --- Marks a table as a JSON object, so that even empty it is sent as {}.
-  object = core.object,
-  version = core.version,
-}
+-- A mark that could not be made would be a field that is missing, or one of
+-- another type.
+local function marker(mark)
+  return function(value)
+    local marked, problem = mark(value)
+    if marked == nil then
+      errors.misuse("maiagent." .. problem .. (type(value) == "table"
+        and ": pass a plain table with its items" or ""))
+    end
+    return marked
+  end
+end
+
+--- Marks a table as a JSON array, so that even empty it is sent as [].
+maiagent.array = marker(core.array)
+maiagent.assert = assert_value
+--- Whether a value is an error of this library.
+maiagent.is_error = errors.is
+maiagent.new = new
+--- JSON's null: light userdata NULL, the same value as cjson.null, ngx.null.
+maiagent.null = core.null
+--- Marks a table as a JSON object, so that even empty it is sent as {}.
+maiagent.object = marker(core.object)
+maiagent.version = core.version
+
+return maiagent

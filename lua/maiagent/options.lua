@@ -80,7 +80,7 @@ end
 local SHARED = {
   timeout = checks.seconds(TIMEOUT),
   max_retries = number_from(0, true),
-  headers = has_type("table"),
+  headers = checks.headers,
 }
 
 local TRANSFER = merged(SHARED, {
@@ -88,7 +88,7 @@ local TRANSFER = merged(SHARED, {
   max_speed = number_from(1),
 })
 
-local MAP = { concurrency = number_from(1) }
+local MAP = { concurrency = number_from(1, true) }
 
 local CLIENT = merged(SHARED, {
   api_key = check_key,
@@ -96,12 +96,12 @@ local CLIENT = merged(SHARED, {
   limits = checks.parts(LIMITS, number_from(1, true)),
   null = one_of("drop", "keep"),
   wait = has_type("function"),
-  on_retry = has_type("function"),
-  on_event = has_type("function"),
+  on_retry = checks.or_false(has_type("function")),
+  on_event = checks.or_false(has_type("function")),
   ca_file = has_type("string"),
   insecure = has_type("boolean"),
   allow_http = has_type("boolean"),
-  proxy = has_type("string"),
+  proxy = checks.or_false(has_type("string")),
   user_agent = has_type("string"),
   max_connections = number_from(1, true),
   max_in_flight = number_from(1, true),
@@ -189,17 +189,18 @@ local function refused_scheme(url, allow_http)
     .. "everyone on the way: use https://, or write allow_http = true"
 end
 
-local function normal_base(url, allow_http)
+-- `name` is what a message calls it.
+local function normal_base(url, allow_http, name)
   local origin, problem = core.origin(url)
   if not origin then
-    errors.misuse("maiagent.new: base_url: " .. problem)
+    errors.misuse(name .. ": " .. problem)
   end
   if url:find("[?#]") then
-    errors.misuse("maiagent.new: base_url must not have a query or a fragment")
+    errors.misuse(name .. " must not have a query or a fragment")
   end
   problem = refused_scheme(url, allow_http)
   if problem then
-    errors.misuse("maiagent.new: base_url: " .. problem)
+    errors.misuse(name .. ": " .. problem)
   end
   local start, path = url:match("^(%a+://[^/]*)(.*)$")
   path = path:gsub("/+$", "")
@@ -221,6 +222,15 @@ local function merged_headers(before, over)
   return result
 end
 
+local function returned(current, reason, problem)
+  if current == nil and reason ~= nil then
+    return "returned nil: " .. tostring(reason)
+  elseif type(current) ~= "string" or current == "" then
+    return "returned " .. (current == "" and "''" or type(current))
+  end
+  return problem
+end
+
 -- Kept in a closure, so that printing the client's tables cannot show it.
 local function authorization_of(key)
   if type(key) == "string" then
@@ -230,11 +240,11 @@ local function authorization_of(key)
     end
   end
   return function()
-    local current = key()
+    local current, reason = key()
     local problem = check_key(current)
     if type(current) ~= "string" or problem or current == "" then
       errors.misuse("maiagent: api_key() must return the key: it "
-        .. (problem or "returned " .. type(current)))
+        .. returned(current, reason, problem))
     end
     return "Api-Key " .. current, current
   end
@@ -258,10 +268,12 @@ local function from_environment(given)
   return result
 end
 
-local function settings_of(all, before)
+-- `base_name` is what a message calls base_url.
+local function settings_of(all, base_name, before)
   before = before or {}
   return {
-    base = normal_base(all.base_url or DEFAULT_BASE_URL, all.allow_http),
+    base = normal_base(all.base_url or DEFAULT_BASE_URL, all.allow_http,
+      base_name),
     authorization = all.api_key and authorization_of(all.api_key)
       or before.authorization,
     timeout = merged(before.timeout or TIMEOUT, all.timeout),
@@ -276,7 +288,7 @@ local function settings_of(all, before)
     ca_file = all.ca_file,
     insecure = all.insecure,
     allow_http = all.allow_http,
-    proxy = all.proxy,
+    proxy = all.proxy == false and "" or all.proxy, -- libcurl's "none"
     user_agent = user_agent(all.user_agent),
     given = all,
   }
@@ -294,9 +306,11 @@ local function client(given)
   end
   local problem = check_key(all.api_key)
   if problem then
-    errors.misuse("maiagent.new: api_key " .. problem)
+    errors.misuse("maiagent.new: api_key"
+      .. (given.api_key and " " or " (MAIAGENT_API_KEY) ") .. problem)
   end
-  local settings = settings_of(all)
+  local settings = settings_of(all, "maiagent.new: base_url"
+    .. (given.base_url and "" or " (MAIAGENT_BASE_URL)"))
   all.api_key = nil
   return settings
 end
@@ -317,7 +331,7 @@ local function copy(settings, given)
     errors.misuse("client:with: api_key is empty")
   end
   local all = merged(settings.given, given)
-  local result = settings_of(all, settings)
+  local result = settings_of(all, "client:with: base_url", settings)
   all.api_key = nil
   return result
 end

@@ -265,7 +265,8 @@ local function wait_for(kind, state, ids, wanted, given)
   end
   local list = many and wanted or { wanted }
   -- Wrong ids are told before anything is sent.
-  call.prepare(state, kind.get, path_of(ids, many and "id" or wanted), nil, {})
+  call.prepare(state, kind.get, path_of(ids, many and "id" or wanted), nil, {},
+    kind.operation)
   local watch = new_watch(kind, state, ids, options)
   for _, id in ipairs(list) do
     watch:add(id)

@@ -1,6 +1,7 @@
 --- The API as objects: client.knowledge_bases.files:list(…) and all the others,
 -- made of the rows of core.describe().
 
+local arguments_of = require("maiagent.arguments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
@@ -10,24 +11,25 @@ local wait = require("maiagent.wait")
 -- The key of a proxy's state; a table of our own, so no field is in its way.
 local STATE = {}
 
-local function too_many(row, count)
-  errors.misuse(row.operation .. ": " .. count .. " arguments given; it takes "
-    .. (#row.ids > 0 and table.concat(row.ids, ", ") .. ", " or "")
-    .. "params, options")
-end
-
 -- Positional arguments are ids in path order, then params, then options.
-local function arguments(row, ...)
+local function arguments(row, name, ...)
   local n, count = #row.ids, select("#", ...)
   if count > n + 2 then
-    too_many(row, count)
+    arguments_of.too_many(row, name, count)
   end
   local given = { ... }
-  return given, given[n + 1], given[n + 2]
+  local params, options = given[n + 1], given[n + 2]
+  if params ~= nil then
+    arguments_of.check_params(row, name, params)
+  end
+  if options ~= nil then
+    arguments_of.check_options(row, name, options)
+  end
+  return given, params, options
 end
 
-local function run(state, row, ...)
-  return call.run(state, row, arguments(row, ...))
+local function run(state, row, name, ...)
+  return call.run(state, row, arguments(row, name, ...))
 end
 
 local function page_event(state, row, page)
@@ -59,12 +61,12 @@ local function page_request(state, row, ids, query, options)
   }
 end
 
-local function pager_of(state, row, ...)
-  local ids, params, given = arguments(row, ...)
-  local options = options_of.checked("call", row.operation, given)
+local function pager_of(state, row, name, ...)
+  local ids, params, given = arguments(row, name, ...)
+  local options = options_of.checked("call", name, given)
   -- Wrong arguments are told here, at the user's line, rather than in the
   -- middle of a loop.
-  call.prepare(state, row, ids, params, options)
+  call.prepare(state, row, ids, params, options, name)
   return require("maiagent.pages").pages(function(query)
     return page_request(state, row, ids, query, options)
   end, params, { prefetch = options.prefetch, null = core.null })
@@ -118,12 +120,12 @@ end
 
 local function method(class, row, action, name)
   local operation = row.resource .. "." .. (name or row.name)
-  return function(proxy, ...)
+  return errors.named(name or row.name, function(proxy, ...)
     if type(proxy) ~= "table" or getmetatable(proxy) ~= class then
       called_with_dot(operation)
     end
-    return action(proxy[STATE], row, ...)
-  end
+    return errors.outcome(action(proxy[STATE], row, operation, ...))
+  end)
 end
 
 local function known_names(...)
@@ -233,7 +235,7 @@ for operation, action in pairs(FLOWS) do
   local resource, name = operation:match("^(.*)%.([^.]*)$")
   local class = class_of(resource)
   class.methods[name] = method(class, { resource = resource, name = name },
-    function(state, _, ...)
+    function(state, _, _, ...)
       return action(state, ...)
     end)
 end
@@ -250,4 +252,15 @@ local function top_level()
   return names
 end
 
-return { proxy_of = proxy_of, top_level = top_level }
+--- Where a resource is that another one has.
+-- @tparam string name such as "files"
+-- @treturn string|nil "knowledge_bases.files"
+local function find(name)
+  for resource in pairs(classes) do
+    if resource:match("%.([^.]*)$") == name then
+      return resource
+    end
+  end
+end
+
+return { find = find, proxy_of = proxy_of, top_level = top_level }

@@ -284,7 +284,7 @@ local function go(self, fn, ...)
   local task
   task = tasks.new(self, fn, function(ok, err)
     if not ok and not expected(self, task, err) then
-      self.failures[#self.failures + 1] = { err }
+      self.failures[#self.failures + 1] = { errors.placed(err, fn) }
     end
   end)
   task.parent = nil -- it may outlive the task that made it

@@ -47,8 +47,9 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # The Lua files, lowest first: each may require only what stands in a lower
 # line. The leaves are given functions and values, not clients, and so need
 # nothing but the error objects.
-order='environment errors
-pages poll progress protect response retry upload download filename stream
+order='misuse
+environment errors
+arguments pages poll progress protect response retry upload download filename stream
 folder journal plan sink summary
 checks deadline imported registration
 slots
@@ -66,7 +67,8 @@ sync
 resources
 client
 init'
-leaves=' environment errors pages poll protect response retry download filename'
+leaves=' misuse environment errors arguments pages poll protect response retry'
+leaves+=' download filename'
 leaves+=' stream folder journal plan summary checks'
 leaves+=' slots deadline imported progress registration '
 uses_libcurl=client
