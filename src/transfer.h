@@ -16,7 +16,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define REPLY_LIMIT ((size_t)256 * 1024 * 1024)
+#define REPLY_LIMIT ((size_t)64 * 1024 * 1024)
 #define HEADER_LIMIT ((size_t)256 * 1024)
 #define STREAM_AHEAD ((size_t)1024 * 1024)
 #define CONNECT_SECONDS 10.0

@@ -131,6 +131,24 @@ describe("a failing answer:", function()
     end)
   end
 
+  it("a compressed one is no larger than 64 MiB", function()
+    local deflate = require("zlib").deflate(9, 31)
+    local pieces, zeros = {}, ("0"):rep(2 ^ 20)
+    for i = 1, 65 do
+      pieces[i] = deflate(zeros, i == 65 and "finish" or nil)
+    end
+    local bomb = table.concat(pieces)
+    local server = service.start()
+    server:fault({ kind = "raw", bytes = "HTTP/1.1 200 OK\r\n"
+      .. "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
+      .. "Content-Length: " .. #bomb .. "\r\n\r\n" .. bomb })
+    local value, err = service.client(server).chatbots:list()
+    assert.is_nil(value)
+    assert.equal("decode", err.kind)
+    assert.equal("the reply is larger than the limit of 67108864 bytes "
+      .. "(limits.reply)", err.message)
+  end)
+
   it("a refused connection names host and port", function()
     local server = service.start()
     local port = server.port

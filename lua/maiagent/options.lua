@@ -42,7 +42,7 @@ local FILE_TOTAL = math.huge
 
 local TIMEOUT = { connect = 10, idle = 60, total = 300 }
 local LIMITS = {
-  reply = 256 * 1024 * 1024, -- bytes of one decoded reply
+  reply = 64 * 1024 * 1024, -- bytes of one decoded reply
   header = 256 * 1024, -- bytes of all its headers
   nesting = 512, -- levels of JSON
 }

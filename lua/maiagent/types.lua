@@ -198,7 +198,7 @@ function iterator:close() end
 ---@field max_ms? number milliseconds after which nothing more is begun
 
 ---@class maiagent.Limits
----@field reply? integer bytes of an answer held in memory (256 MiB)
+---@field reply? integer bytes of an answer held in memory (64 MiB)
 ---@field header? integer bytes of its headers (256 KiB)
 ---@field nesting? integer levels of JSON (512)
 
