@@ -713,6 +713,13 @@ local NAMED = {
     'attachment; filename="../../evil.sh"' }, "/x", "evil.sh" },
   { "an absolute path", { ["Content-Disposition"] =
     'attachment; filename="/tmp/evil.sh"' }, "/x", "evil.sh" },
+  { "a device of Windows", { ["Content-Disposition"] =
+    "attachment; filename=CON" }, "/x", "_CON" },
+  { "a device with an extension", { ["Content-Disposition"] =
+    "attachment; filename=NUL.txt" }, "/x", "_NUL.txt" },
+  { "a device in the URL", {}, "/files/com1", "_com1" },
+  { "a device of this system", { ["Content-Disposition"] =
+    'attachment; filename="/dev/tty"' }, "/x", "tty" },
   { "only dots", { ["Content-Disposition"] = "attachment; filename=.." },
     "/b.txt", "b.txt" },
   { "no header", {}, "/a/b.txt?sig=x", "b.txt" },

@@ -439,7 +439,14 @@ describe("a request", function()
   local unsafe = {
     { "a line break", { ["X-A"] = "1\r\nX-Evil: 2" } },
     { "a zero byte", { ["X-A"] = "1\0" } },
+    { "a control character", { ["X-A"] = "1\1" } },
+    { "an escape", { ["X-A"] = "\27[2J" } },
+    { "a delete", { ["X-A"] = "1\127" } },
     { "a line break in a name", { ["X-A\n"] = "1" } },
+    { "a tab in a name", { ["X-A\t"] = "1" } },
+    { "a space in a name", { ["X A"] = "1" } },
+    { "a letter beyond ASCII in a name", { ["X-\195\164"] = "1" } },
+    { "nothing for a name", { [""] = "1" } },
     { "an Authorization of its own", { authorization = "Bearer x" } },
   }
 
@@ -453,6 +460,14 @@ describe("a request", function()
       assert.equal(0, #server:log())
     end)
   end
+
+  it("carries a tab, and what is not ASCII, in a header as it is", function()
+    local server = service.start()
+    local value = "a\tb \195\164\255"
+    assert(service.client(server).chatbots:list(nil,
+      { headers = { ["X-A"] = value } }))
+    assert.equal(value, server:log()[1].headers["x-a"])
+  end)
 
   it("reuses its connection", function()
     local server = service.start()
