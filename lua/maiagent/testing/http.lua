@@ -45,8 +45,9 @@ function connection_index:send(data)
   end
 end
 
---- Waits for `seconds`, by default for ever, but not longer than the client. To
--- receive no bytes tells whether it is there, and takes nothing it has sent.
+--- Waits for `seconds`, by default for ever, but not longer than the client: to
+-- receive no bytes tells whether it is there, and takes nothing it has sent. Of
+-- one that has sent more already, such as a next request, it cannot tell.
 function connection_index:sleep(seconds)
   self.deadline = socket.gettime() + (seconds or math.huge)
   while socket.gettime() < self.deadline do
