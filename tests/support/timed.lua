@@ -14,14 +14,6 @@ return {
   { "a stream lets the server wait for a slow reader",
     "16 MiB within ten seconds" },
 
-  -- tests/faults_spec.lua
-  { "every fault, every call, in tasks",
-    "some twenty calls at a time, each with a limit of its own" },
-  { "blocking, sent once: leaves nothing behind",
-    "without the calls in tasks it is these that load the modules" },
-  { "a handshake of TLS that is reset fails a create that blocks",
-    "a handshake before the other side gives up" },
-
   -- tests/files_spec.lua
   { "streams: memory does not grow with the file",
     "200 MiB within twenty seconds" },
