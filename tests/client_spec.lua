@@ -137,6 +137,55 @@ describe("misuse", function()
     { "a map with options that are no table", function(client)
       return line(), client:map({ 1 }, print, 5)
     end, "client:map: options must be a table, got number" },
+    { "a map over an object", function(client)
+      return line(), client:map({ x = 1 }, print)
+    end, "client:map: list expected, but 'x' is not part of one" },
+    { "a map over a page", function(client)
+      return line(), client:map({ results = { 1 } }, print)
+    end, "'results' is not part of one (pass page.results)" },
+    { "a map over an iterator", function(client)
+      return line(), client:map(client.chatbots:each(), print)
+    end, "client:map: list expected, got an iterator: pass what all() gives" },
+    { "a map over an iterator of pages", function(client)
+      return line(), client:map(client.chatbots:pages(), print)
+    end, "client:map: list expected, got an iterator" },
+    { "a map over a list with a hole", function(client)
+      return line(), client:map({ 1, nil, 3, 4 }, print)
+    end, "client:map: list expected, but 1 of its 4 items are nil" },
+    { "a map over half an item", function(client)
+      return line(), client:map({ 1, [1.5] = 2 }, print)
+    end, "client:map: list expected, but '1.5' is not part of one" },
+    { "a map of 2.5 at a time", function(client)
+      return line(), client:map({ 1 }, print, { concurrency = 2.5 })
+    end, "concurrency must be a whole number of 1 or more, got 2.5" },
+    { "a map of all at a time", function(client)
+      return line(), client:map({ 1 }, print, { concurrency = math.huge })
+    end, "concurrency must be a whole number of 1 or more, got inf" },
+    { "an option written into a client", function(client)
+      return line(), (function() client.max_retries = 7 end)()
+    end, "client.max_retries cannot be set: a copy with other options is made "
+      .. "by client:with{ max_retries = … }" },
+    { "a method written over", function(client)
+      return line(), (function() client.timeout = 3 end)()
+    end, "client.timeout cannot be set" },
+    { "a resource below another", function(client)
+      return line(), client.files
+    end, "client has no 'files' (did you mean client.knowledge_bases.files?)" },
+    { "a resource two below", function(client)
+      return line(), client.translations
+    end, "(did you mean client.knowledge_bases.files.translations?)" },
+    { "a header that has no name", function(client)
+      return line(), client.chatbots:list(nil, { headers = { "X-A: b" } })
+    end, "chatbots.list: headers has the name 1: a header's name is a string, "
+      .. 'as in headers = { ["X-Name"] = "value" }' },
+    { "a header's wrong name", function(client)
+      return line(), client.chatbots:list(nil, { headers = { ["X A"] = "b" } })
+    end, 'headers["X A"]: a header\'s name has to be' },
+    { "an option of an upload in its params", function(client)
+      return line(), client.knowledge_bases.files:upload("kb", { content = "x",
+        filename = "x.txt" }, { timeout = 5 })
+    end, "files.upload: unknown params.timeout: it is an option, behind "
+      .. "params" },
     { "a wait of no number", function(client)
       return line(), client.knowledge_bases.files:wait("kb", "id",
         { timeout = { total = 5 } })
@@ -194,6 +243,23 @@ describe("misuse", function()
       assert.equal(0, #server:log())
     end)
   end
+end)
+
+describe("client:with", function()
+  after_each(service.check)
+
+  it("takes a hook and a proxy away by false", function()
+    local server = service.start()
+    local events = 0
+    local client = service.client(server, { max_retries = 0,
+      proxy = "http://127.0.0.1:1",
+      on_event = function() events = events + 1 end })
+    local _, err = client.chatbots:list()
+    assert.equal("connection", err.kind)
+    assert.equal(2, events)
+    assert(client:with({ proxy = false, on_event = false }).chatbots:list())
+    assert.equal(2, events)
+  end)
 end)
 
 describe("misuse without a line of Lua above it", function()

@@ -160,6 +160,34 @@ describe("a planted key", function()
   end)
 end)
 
+describe("a short key", function()
+  after_each(service.check)
+
+  -- key, a text of the service, what is told of it
+  local rows = {
+    { "a", "check base_url and api_key", "check base_url and api_key" },
+    { "a", "not a, but b", "not [redacted], but b" },
+    { "abc", "abc abcd x_abc (abc) abc", "[redacted] abcd x_abc ([redacted]) "
+      .. "[redacted]" },
+    { "k.1", "k.1; k.12; ak.1; kx1", "[redacted]; k.12; ak.1; kx1" },
+    { "+a+", "x+a+y", "x[redacted]y" },
+    { "1234567", "12345678", "12345678" },
+    { "12345678", "123456789", "[redacted]9" },
+  }
+
+  for _, row in ipairs(rows) do
+    it(row[1] .. " is taken out of: " .. row[2], function()
+      local server = service.start({ api_key = row[1] })
+      local client = service.client(server)
+      server:fault({ kind = "status", status = 400,
+        headers = { ["Content-Type"] = "application/json" },
+        body = '{"detail":"' .. row[2] .. '"}' })
+      local _, err = client.chatbots:list()
+      assert.equal(row[3], err.message)
+    end)
+  end
+end)
+
 describe("a key", function()
   local LONG = ("k"):rep(70000)
 

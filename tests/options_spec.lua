@@ -46,6 +46,18 @@ describe("maiagent.new", function()
       with_key({ base_url = "http://localhost.example.com" }), "plain http" },
     { "a timeout of 0", with_key({ timeout = 0 }), "timeout" },
     { "a timeout as text", with_key({ timeout = "5" }), "timeout" },
+    { "a timeout as text, shown as one", with_key({ timeout = "5" }),
+      'timeout must be a number of seconds or a table, got "5" %(a string%)' },
+    { "a timeout of 0, with the reason", with_key({ timeout = 0 }),
+      "timeout must be more than 0 seconds, got 0" },
+    { "a timeout of another library's", with_key({ timeout = { read = 5 } }),
+      "timeout has no 'read' %(its fields are connect, idle, total%)" },
+    { "a number as text", with_key({ max_retries = "2" }),
+      'max_retries must be a whole number of 0 or more, got "2" %(a string%)' },
+    { "a header without a name", with_key({ headers = { "X-A: b" } }),
+      "headers has the name 1: a header's name is a string" },
+    { "an on_event of true", with_key({ on_event = true }),
+      "on_event must be a function, got boolean" },
     { "a misspelt timeout", with_key({ timeout = { conect = 5 } }),
       "timeout has no 'conect' %(did you mean 'connect'%?%)" },
     { "a negative part", with_key({ timeout = { idle = -1 } }),
@@ -73,15 +85,35 @@ describe("maiagent.new", function()
   end
 
   -- Read when the library is loaded, so by a process of its own.
-  it("refuses a wrong key of the environment, without repeating it", function()
+  local function new_with_environment(variables)
     local folder = child.folder()
     local script = folder .. "/new.lua"
     local file = assert(io.open(script, "w"))
     file:write("print(pcall(require('maiagent').new))\n")
     file:close()
-    local _, output = child.run(child.root,
-      child.command({ MAIAGENT_API_KEY = "SECRET x" }, script))
+    local _, output = child.run(child.root, child.command(variables, script))
     child.remove(folder)
+    return output
+  end
+
+  it("names the variable of a wrong base_url", function()
+    local output = new_with_environment({ MAIAGENT_API_KEY = "k",
+      MAIAGENT_BASE_URL = "foo" })
+    assert.truthy(output:find("maiagent.new: base_url (MAIAGENT_BASE_URL): the "
+      .. "URL does not begin with https://", 1, true), output)
+  end)
+
+  it("tells one who writes a colon", function()
+    local ok, message = pcall(function()
+      return 1, maiagent:new({ api_key = "k" })
+    end)
+    assert.is_false(ok)
+    assert.matches(HERE .. "maiagent%.new: called with a colon; write "
+      .. "maiagent%.new{ … }", message)
+  end)
+
+  it("refuses a wrong key of the environment, without repeating it", function()
+    local output = new_with_environment({ MAIAGENT_API_KEY = "SECRET x" })
     assert.truthy(output:find("maiagent.new: api_key (MAIAGENT_API_KEY) "
       .. "contains a space", 1, true), output)
     assert.is_nil(output:find("SECRET"))
@@ -207,6 +239,26 @@ describe("the key", function()
     assert.equal("Api-Key key2", (settings.authorization()))
   end)
 
+  local reasons = {
+    { "nothing", nil, nil, "it returned nil" },
+    { "nothing, with a reason", nil, "vault down",
+      "it returned nil: vault down" },
+    { "no text", 5, nil, "it returned number" },
+    { "an empty text", "", nil, "it returned ''" },
+    { "two lines", "a\nb", nil, "it contains a line break" },
+  }
+  for _, row in ipairs(reasons) do
+    it("and the reason why there is none is told: " .. row[1], function()
+      local settings = options.client({ api_key = function()
+        return row[2], row[3]
+      end })
+      local ok, message = pcall(settings.authorization)
+      assert.is_false(ok)
+      assert.truthy(message:find("maiagent: api_key() must return the key: "
+        .. row[4], 1, true), message)
+    end)
+  end
+
   local wrong = { "", "a\nb", 5, false }
   for _, returned in ipairs(wrong) do
     it("is refused when the function gives " .. type(returned), function()
@@ -244,6 +296,24 @@ describe("client:with", function()
     assert.has_error(function()
       client:with({ max_connections = 3 })
     end)
+  end)
+
+  it("names itself in messages", function()
+    local ok, message = pcall(client.with, client, { base_url = "foo" })
+    assert.is_false(ok)
+    assert.truthy(message:find("client:with: base_url: the URL does not", 1,
+      true), message)
+  end)
+
+  it("takes a hook and a proxy away", function()
+    local before = options.client({ api_key = "k", on_event = print,
+      on_retry = print, proxy = "http://127.0.0.1:1" })
+    local after = options.copy(before, { on_event = false, on_retry = false,
+      proxy = false })
+    assert.is_false(after.on_event)
+    assert.is_false(after.on_retry)
+    assert.equal("", after.proxy)
+    assert.equal("", options.copy(after, { null = "keep" }).proxy)
   end)
 
   it("refuses an empty key", function()

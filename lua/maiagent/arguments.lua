@@ -128,7 +128,10 @@ end
 -- @param options as the user gave them
 -- Raises for the first that has none.
 local function check_options(row, name, options)
-  if type(options) ~= "table" then
+  -- Without a loop: every call with options comes by here.
+  if type(options) ~= "table" or (options.prefetch == nil
+    and options.all == nil and options.max_speed == nil)
+  then
     return
   end
   for option, reason_of in next, USELESS do
@@ -138,6 +141,13 @@ local function check_options(row, name, options)
         reason))
     end
   end
+end
+
+--- Whether a name is one of the options of a call.
+-- @param name
+-- @treturn boolean
+local function is_option(name)
+  return OPTIONS[name] or false
 end
 
 --- Raises that a call has more arguments than it takes.
@@ -178,5 +188,6 @@ return {
   check_options = check_options,
   check_params = check_params,
   explained = explained,
+  is_option = is_option,
   too_many = too_many,
 }

@@ -248,13 +248,18 @@ local function check_list(list)
     errors.misuse("client:map: list expected, got an iterator: pass what all() "
       .. "gives")
   end
-  local length = #list
+  local length, count = #list, 0
   for key in next, list do
     if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
-      errors.misuse(("client:map: list expected: [%s] is not part of a list%s")
-        :format(errors.shown(key), type(list.results) == "table"
-          and " (pass page.results)" or ""))
+      errors.misuse("client:map: list expected, but '" .. tostring(key)
+        .. "' is not part of one"
+        .. (rawget(list, "results") and " (pass page.results)" or ""))
     end
+    count = count + 1
+  end
+  if count < length then
+    errors.misuse(("client:map: list expected, but %d of its %d items are nil")
+      :format(length - count, length))
   end
 end
 

@@ -1,5 +1,6 @@
 --- A source's bytes into object storage: presign → storage POST.
 
+local arguments = require("maiagent.arguments")
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local deadline = require("maiagent.deadline")
@@ -134,7 +135,8 @@ local function check_params(operation, params, known)
   for name in pairs(params or {}) do
     if not known[name] then
       errors.misuse(operation .. ": unknown params." .. tostring(name)
-        .. errors.did_you_mean(name, known))
+        .. (arguments.is_option(name) and ": it is an option, behind params"
+          or errors.did_you_mean(name, known)))
     end
   end
 end
