@@ -20,8 +20,9 @@ local function certificate(name)
   return files
 end
 
--- One for 127.0.0.1 that an authority of its own signed, for so many days.
-local function signed(days)
+-- One that an authority of its own signed, for so many days, for 127.0.0.1 or
+-- another name.
+local function signed(days, name)
   local folder = os.tmpname()
   os.remove(folder)
   local script = ([[set -e
@@ -29,10 +30,10 @@ mkdir FOLDER && cd FOLDER
 curve="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 openssl req -x509 $curve -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
 openssl req $curve -subj /CN=maiagent-test -keyout key.pem -out request.pem
-echo "subjectAltName=IP:127.0.0.1" >names
+echo "subjectAltName=NAME" >names
 openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial \
   -days DAYS -extfile names -out certificate.pem]]):gsub("FOLDER", folder)
-    :gsub("DAYS", ("%d"):format(days))
+    :gsub("DAYS", ("%d"):format(days)):gsub("NAME", name or "IP:127.0.0.1")
   local result = os.execute("( " .. script .. " ) >/dev/null 2>&1")
   assert(result == true or result == 0, "openssl failed")
   return {
@@ -171,30 +172,82 @@ describe("TLS", function()
       { CURL_NUMBER = "080200" }, "200 200 not_found 200" },
   }
 
+  -- What calls of a server with these files print, where the directory and the
+  -- bundle trust those authorities, and how many requests came.
+  local function calls(files, folder, in_directory, in_bundle, more)
+    local server = testing.spawn({ tls = { certificate = files.certificate,
+      key = files.key } })
+    local environment = {
+      LD_PRELOAD = child.preload("other_libcurl"),
+      CURL_CAPATH = hashed(folder, in_directory),
+      CURL_CAINFO = in_bundle or other.certificate,
+      SSL_CERT_FILE = "",
+      MAIAGENT_BASE_URL = server.base_url,
+      MAIAGENT_API_KEY = server.api_key,
+    }
+    for name, value in pairs(more) do
+      environment[name] = value
+    end
+    local _, output = child.run(child.root,
+      child.command(environment, "tests/support/other_libcurl.lua"))
+    local log = server:log()
+    server:stop()
+    return output, #log
+  end
+
   for _, row in ipairs(libcurls) do
     it("trusts " .. row[1], function()
       local files = signed(2)
-      local server = testing.spawn({ tls = { certificate = files.certificate,
-        key = files.key } })
-      local environment = {
-        LD_PRELOAD = child.preload("other_libcurl"),
-        CURL_CAPATH = hashed(files.folder, row[2] and files.authority),
-        CURL_CAINFO = row[3] and files.authority or own.certificate,
-        SSL_CERT_FILE = "",
-        MAIAGENT_BASE_URL = server.base_url,
-        MAIAGENT_API_KEY = server.api_key,
-      }
-      for name, value in pairs(row[4]) do
-        environment[name] = value
-      end
-      local _, output = child.run(child.root,
-        child.command(environment, "tests/support/other_libcurl.lua"))
-      local log = server:log()
-      server:stop()
+      local authority = files.authority
+      local output, count = calls(files, files.folder, row[2] and authority,
+        row[3] and authority, row[4])
       child.output_of("rm -r " .. files.folder)
       assert.equal(row[5], output)
-      assert.equal(row[5]:find("tls") and 0 or 4, #log)
+      assert.equal(row[5]:find("tls") and 0 or 4, count)
     end)
+  end
+
+  -- what the server shows, given what the trusted authority signed; what is
+  -- said of it
+  local refused = {
+    { "another host's certificate", function()
+      return signed(2, "DNS:evil.invalid")
+    end, "subject name" },
+    { "one that has expired", function()
+      return signed(-1)
+    end, "expired" },
+    { "one that signed itself", function()
+      local files = signed(2)
+      files.certificate, files.key = own.certificate, own.key
+      return files
+    end, "self[- ]signed certificate" },
+    { "one of an authority that is not trusted", function()
+      local files, stranger = signed(2), signed(2)
+      files.certificate, files.key = stranger.certificate, stranger.key
+      files.stranger = stranger.folder
+      return files
+    end, "local issuer certificate" },
+  }
+  -- where the authority stands; the last one to be asked is the one that says
+  -- why
+  local places = {
+    { "directory and bundle", true, true },
+    { "bundle alone", false, true },
+    { "directory alone", true, false, "not trusted" },
+  }
+  for _, place in ipairs(places) do
+    for _, row in ipairs(refused) do
+      it("with the system's " .. place[1] .. " refuses " .. row[1], function()
+        local files = row[2]()
+        local authority = files.authority
+        local output, count = calls(files, files.folder,
+          place[2] and authority, place[3] and authority, { SAY = "1" })
+        child.output_of("rm -r " .. files.folder .. " "
+          .. (files.stranger or ""))
+        assert.matches("^tls tls tls tls\n.*" .. (place[4] or row[3]), output)
+        assert.equal(0, count)
+      end)
+    end
   end
 
   it("with a ca_file that isn't there says so", function()

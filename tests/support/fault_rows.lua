@@ -127,6 +127,11 @@ add("chunks", raw(http(CHUNKED, chunked(BODY:sub(1, 9), BODY:sub(10))
 add("trailers", raw(http(CHUNKED, chunked(BODY)
   .. "0\r\nHTTP/1.1: 500\r\nX-Request-Id: t\r\n\r\n")), nil,
   { only = UNSIGNED })
+add("a flood of trailers", raw(http(CHUNKED, chunked(BODY) .. "0\r\n"
+  .. ("X-T: t\r\n"):rep(45000))), "decode")
+add("trailers that come for ever", raw(http(CHUNKED, chunked(BODY) .. "0\r\n"
+  .. ("X-T: t\r\n"):rep(999)), { step = 500, seconds = 0.05, hang = true }),
+  "timeout", { again = true, timeout = IDLE })
 add("chunks that end early", raw(http(CHUNKED, chunked(BODY))), "connection",
   { again = true })
 add("a chunk that ends early", raw(http(CHUNKED, "ffff\r\n" .. BODY)),
@@ -197,6 +202,11 @@ add("an unexpected 100 Continue",
   { kind = "interim", bytes = "HTTP/1.1 100 Continue\r\n\r\n" }, nil)
 add("a flood of 1xx", { kind = "interim",
   bytes = ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"):rep(2000) }, nil)
+add("a flood of 1xx over the limit",
+  raw(("HTTP/1.1 103 Early Hints\r\n\r\n"):rep(12000)), "decode")
+add("1xx that come for ever", raw(("HTTP/1.1 102 Processing\r\n\r\n"):rep(99),
+  { step = 27, seconds = 0.05, hang = true }), "timeout",
+  { again = true, timeout = IDLE })
 add("1xx and then the end",
   raw(("HTTP/1.1 103 Early Hints\r\n\r\n"):rep(9)), "connection",
   { again = true })
