@@ -175,15 +175,17 @@ describe("client:download", function()
   -- name, URL, what the error says
   for _, row in ipairs({
     { "that is too long", "http://127.0.0.1:9/" .. ("x"):rep(17000),
-      "download: the URL would be" },
-    { "with a line break", "/media/\r\nx", "download: " },
+      "client:download: url: the URL would be" },
+    { "with a line break", "/media/\r\nx", "client:download: url: " },
   }) do
     it("asks nobody for a URL " .. row[1], function()
-      local saved, err =
-        client_of(storage({})):download(row[2], path_of("a"))
-      assert.is_nil(saved)
-      assert.equal("http", err.kind)
-      assert.equal(row[3], err.message:sub(1, #row[3]))
+      local client = client_of(storage({}))
+      local ok, problem = pcall(function()
+        client:download(row[2], path_of("a"))
+      end)
+      assert.is_false(ok)
+      assert.matches("^[^\n]-download_spec.lua:%d+: ", problem)
+      assert.truthy(problem:find(row[3], 1, true), problem)
       assert.equal(0, #servers[1].requests)
       assert.equal("", listing())
     end)
@@ -592,20 +594,26 @@ describe("a redirect is refused to", function()
   end)
 end)
 
--- name, url, kind, what the error says
-local IMPOSSIBLE = {
-  { "no URL", "report.pdf", "http", "https://" },
-  { "a file", "file:///etc/passwd", "http", "https://" },
-  { "plain http elsewhere", "http://192.0.2.1/x", "http", "plain http" },
-}
-
 -- name, arguments of client:download, what is raised
 local MISUSE = {
   { "no url", { nil, "a" }, "url must be a string" },
   { "an empty url", { "", "a" }, "url must be a string" },
-  { "no path", { "https://h/x" }, "path must be a file name" },
-  { "an empty path", { "https://h/x", "" }, "path must be a file name" },
-  { "a path with NUL", { "https://h/x", "a\0b" }, "path must be a file name" },
+  { "no URL", { "report.pdf", "a" }, "client:download: url: it is neither "
+    .. "absolute nor does it begin with a slash" },
+  { "a file", { "file:///etc/passwd", "a" }, "client:download: url: " },
+  { "another scheme", { "ftp://h/x", "a" }, "client:download: url: " },
+  { "a way out of the root", { "/../x", "a" }, "client:download: url: " },
+  { "a URL with a password", { "https://user:password@h/x", "a" },
+    "client:download: url: " },
+  { "plain http elsewhere", { "http://192.0.2.1/x", "a" }, "client:download: "
+    .. "url: plain http:// to 192.0.2.1 would show the data to everyone on the "
+    .. "way: use https://, or write allow_http = true" },
+  { "no path", { "https://h/x" }, "path must be that of a file or a folder, "
+    .. "got nil" },
+  { "an empty path", { "https://h/x", "" }, "path must be that of a file" },
+  { "a path with NUL", { "https://h/x", "a\0b" }, "path must be that of" },
+  { "a variant", { "https://h/x", "a", { variant = "bilingual" } },
+    "unknown option 'variant'" },
   { "an unknown option", { "https://h/x", "a", { tmeout = 1 } },
     "did you mean 'timeout'" },
   { "a range", { "https://h/x", "a", { headers = { Range = "bytes=0-" } } },
@@ -616,24 +624,30 @@ describe("client:download refuses", function()
   before_each(setup)
   after_each(teardown)
 
-  for _, row in ipairs(IMPOSSIBLE) do
-    it(row[1], function()
-      local client = client_of(storage({}))
-      local saved, err = client:download(row[2], path_of("a"))
-      assert.is_nil(saved)
-      assert.equal(row[3], err.kind)
-      assert.truthy(err.message:find(row[4], 1, true), err.message)
-      assert.equal("", listing())
-    end)
-  end
-
   for _, row in ipairs(MISUSE) do
     it(row[1], function()
       local client = client_of(storage({}))
-      local ok, message = pcall(client.download, client, row[2][1], row[2][2],
-        row[2][3])
+      local ok, message = pcall(function()
+        client:download(row[2][1], row[2][2], row[2][3])
+      end)
       assert.is_false(ok)
       assert.truthy(tostring(message):find(row[3], 1, true), message)
+      assert.matches("^[^\n]-download_spec.lua:%d+: client:download: ", message)
+      assert.is_nil(message:find("the key", 1, true))
+      assert.is_nil(message:find("password@", 1, true))
+    end)
+  end
+
+  -- "d/new/6b04…-1e31a6e9.part: No such file or directory"
+  for _, path in ipairs({ "new/", "new/a", "new//a", "new/below/a" }) do
+    it("a folder that is not there: " .. path, function()
+      local server = storage({})
+      local _, err = client_of(server):download(server.url .. "/x",
+        path_of(path))
+      local missing = path_of(path):match("^(.*[^/])/+[^/]*$")
+      assert.equal("file", err.kind)
+      assert.equal("the folder " .. missing .. " does not exist", err.message)
+      assert.equal(0, #server.requests)
     end)
   end
 end)
@@ -695,7 +709,7 @@ describe("another host's refusal", function()
       assert.equal(row[2], err.status)
       assert.truthy(err.message:find(row[6], 1, true)
         or row[1] == "JSON", err.message)
-      assert.equal(store.url .. "/x", err.path)
+      assert.equal("/x", err.path)
       assert.is_nil((tostring(err) .. err.body):find("signature-", 1, true))
       assert.equal("", listing())
     end)

@@ -415,7 +415,8 @@ end
 -- @treturn table|nil pending
 -- @treturn table|nil error
 local function store(state, options, url, parts, feed)
-  local refused = options_of.refused_scheme(url, state.settings.allow_http)
+  local refused = options_of.refused_scheme(url, state.settings.allow_http,
+    "the data")
   if refused then
     return nil, errors.new({ kind = "http", message = "storage: " .. refused })
   end

@@ -32,7 +32,9 @@ local function refusal(state, url, from)
   elseif from and is_secure(from) and not is_secure(url) then
     return "it leads from https:// to plain http://"
   end
-  return options_of.refused_scheme(url, state.settings.allow_http)
+  local secrets = not core.same_origin(url, state.settings.base) and "the data"
+  return options_of.refused_scheme(url, state.settings.allow_http,
+    secrets or nil)
 end
 
 -- The key goes to the API's origin alone; a header of the caller's, which may
@@ -145,9 +147,25 @@ local function namer(target, url, fallback)
   end
 end
 
+local NO_ENTRY = 2 -- the error number of every system that has them
+
+-- Asked before anything is sent: later only PATH.part would be named.
+local function missing_folder(part)
+  local folder = part:match("^(.*[^/])/+[^/]*$")
+  local opened, _, code = io.open((folder or "") .. "/.", "rb")
+  if opened then
+    opened:close()
+  elseif folder and code == NO_ENTRY then
+    return errors.new({
+      kind = "file",
+      message = "the folder " .. folder .. " does not exist",
+    })
+  end
+end
+
 local function check_path(operation, path)
   if type(path) ~= "string" or path == "" or path:find("%z") then
-    errors.misuse(operation .. ": path must be a file name, got "
+    errors.misuse(operation .. ": path must be that of a file or a folder, got "
       .. (type(path) == "string" and "an empty or impossible one"
         or type(path)))
   end
@@ -183,9 +201,6 @@ local function description_of(state, request, sink, options, more)
     end
     return sink:request(target)
   end
-  if not core.same_origin(request:url(), state.settings.base) then
-    result.path = sink.source
-  end
   return result
 end
 
@@ -198,9 +213,11 @@ end
 -- caller's headers; name, as `sink` takes it; is_quiet, of an exchange whose
 -- progress is not to be told.
 local function get(state, url, part, options, more)
-  local problem = refusal(state, url)
+  local problem, missing = refusal(state, url), missing_folder(part)
   if problem then
     return impossible(problem)
+  elseif missing then
+    return nil, missing
   end
   local hide, redact = hider()
   local prepare = preparer(state, options, more.named, hide)
@@ -236,11 +253,32 @@ local function fetch(state, url, path, options, more)
   return saved, err, response
 end
 
-local function checked(operation, path, given)
+local function checked(operation, path, given, kind)
   check_path(operation, path)
-  local options = options_of.checked("download", operation, given)
+  local options = options_of.checked(kind or "transfer", operation, given)
   check_headers(operation, options)
   return options
+end
+
+-- What the caller wrote as a URL, made absolute.
+local function checked_url(state, url)
+  if type(url) ~= "string" or url == "" then
+    errors.misuse("client:download: url must be a string, got "
+      .. (url == "" and "an empty one" or type(url)))
+  end
+  local absolute, problem = url, nil
+  if url:find("^/") then
+    absolute, problem = core.join(state.settings.base, url)
+  elseif not url:find("://", 1, true) then
+    problem = "it is neither absolute nor does it begin with a slash, as a "
+      .. "path on base_url's host does"
+  end
+  problem = problem or refusal(state, absolute)
+    or select(2, core.request("GET", absolute))
+  if problem then
+    errors.misuse("client:download: url: " .. problem)
+  end
+  return absolute
 end
 
 --- Downloads a URL into a file: written to PATH.part and renamed when it is
@@ -250,7 +288,8 @@ end
 -- the server can give the rest; the next call goes on from there. The key goes
 -- along only to the API's origin.
 -- @tparam table state
--- @tparam string url absolute, or from the API's root with a leading slash
+-- @tparam string url absolute, or from the root of base_url's host with a
+--   leading slash; plain http:// to this machine alone, unless allow_http
 -- @tparam string path a file, or a folder (one that exists, or with a slash at
 --   its end): then the server's name for the file is used, made harmless
 -- @tparam table|nil given timeout, max_retries, headers (for the URL's origin),
@@ -260,18 +299,8 @@ end
 -- @treturn table|nil error
 -- @treturn table|nil response
 local function url_to_file(state, url, path, given)
-  if type(url) ~= "string" or url == "" then
-    errors.misuse("client:download: url must be a string, got "
-      .. (url == "" and "an empty one" or type(url)))
-  end
+  url = checked_url(state, url)
   local options = checked("client:download", path, given)
-  if url:find("^/") then
-    local problem
-    url, problem = core.join(state.settings.base, url)
-    if not url then
-      return impossible(problem)
-    end
-  end
   return fetch(state, url, path, options,
     { operation = "download", named = url })
 end
@@ -401,7 +430,7 @@ local function translation(state, kb_id, file_id, id, path, given)
     arguments.check_options(row, operation, given)
     return call.run(state, row, ids, path, given)
   end
-  local options = checked(operation, path, given)
+  local options = checked(operation, path, given, "translation")
   local own = call.prepare(state, row, ids, nil, {}):url()
   local target, direct = target_of(path, own), nil
   local function find(clock)

@@ -114,10 +114,9 @@ local KINDS = {
     prefetch = number_from(0, true),
     all = has_type("boolean"),
   }),
-  -- Of what stores a file; its timeout covers all requests of the upload.
-  upload = TRANSFER,
-  -- `variant` is of translations alone.
-  download = merged(TRANSFER, {
+  -- Of what sends or receives a file; its timeout covers all its requests.
+  transfer = TRANSFER,
+  translation = merged(TRANSFER, {
     variant = one_of("translated", "bilingual"),
   }),
   -- Of flows over many files; the time-out is that of each file.
@@ -176,8 +175,9 @@ end
 -- the files to everyone on the way.
 -- @tparam string url absolute
 -- @tparam boolean|nil allow_http the option
+-- @tparam string|nil secrets what would be shown ("the key and the data")
 -- @treturn string|nil the reason
-local function refused_scheme(url, allow_http)
+local function refused_scheme(url, allow_http, secrets)
   local host = url:match("^[hH][tT][tT][pP]://([^/?#]*)")
   if not host or allow_http then
     return nil
@@ -185,8 +185,9 @@ local function refused_scheme(url, allow_http)
   if is_loopback(host:lower():gsub(":%d*$", "")) then
     return nil
   end
-  return "plain http:// to " .. host .. " would show the key and the data to "
-    .. "everyone on the way: use https://, or write allow_http = true"
+  return "plain http:// to " .. host .. " would show "
+    .. (secrets or "the key and the data") .. " to everyone on the way: use "
+    .. "https://, or write allow_http = true"
 end
 
 -- `name` is what a message calls it.
@@ -340,8 +341,8 @@ end
 local NONE = {}
 
 --- Checks what a caller gave for options; raises what is wrong with them.
--- @tparam string kind "call", "upload", "download", "upload_all", "sync",
---   "wait", "map" or "step"
+-- @tparam string kind "call", "transfer", "translation", "upload_all",
+--   "sync", "wait", "map" or "step"
 -- @tparam string name of the method, for messages
 -- @tparam table|nil given
 -- @treturn table the options (NONE for nil)
