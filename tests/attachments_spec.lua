@@ -55,7 +55,8 @@ describe("attachments:upload", function()
       "unknown option 'time_out' (did you mean 'timeout'?)" },
     { "an option of other calls", source, nil, { prefetch = 5 },
       "unknown option 'prefetch'" },
-    { "no source", nil, nil, nil, "attachments.upload: source must be a path or a table" },
+    { "no source", nil, nil, nil,
+      "attachments.upload: source must be a path or a table" },
   }
 
   for _, row in ipairs(mistakes) do

@@ -51,7 +51,7 @@ end
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_attachment(state, given, params, options)
   local operation = "attachments.upload"
-  options = options_of.checked("transfer", operation, options)
+  options = options_of.checked("upload", operation, options)
   storing.check_params(operation, params, FIELDS)
   call.prepare(state, row, {}, attachment_of("key", "name", params), {})
   local stored, err, response =

@@ -255,7 +255,7 @@ end
 
 local function checked(operation, path, given, kind)
   check_path(operation, path)
-  local options = options_of.checked(kind or "transfer", operation, given)
+  local options = options_of.checked(kind or "upload", operation, given)
   check_headers(operation, options)
   return options
 end
@@ -430,7 +430,7 @@ local function translation(state, kb_id, file_id, id, path, given)
     arguments.check_options(row, operation, given)
     return call.run(state, row, ids, path, given)
   end
-  local options = checked(operation, path, given, "translation")
+  local options = checked(operation, path, given, "download")
   local own = call.prepare(state, row, ids, nil, {}):url()
   local target, direct = target_of(path, own), nil
   local function find(clock)

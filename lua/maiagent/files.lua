@@ -202,7 +202,7 @@ end
 -- @treturn table|nil response of the registration, or of what failed
 local function upload_file(state, kb_id, given, params, options)
   local operation = "knowledge_bases.files.upload"
-  options = options_of.checked("transfer", operation, options)
+  options = options_of.checked("upload", operation, options)
   if given == nil then
     errors.misuse(operation .. ": source expected, got nil; it is "
       .. "upload(knowledge_base_id, source, params, options)")

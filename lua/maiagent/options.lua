@@ -114,9 +114,11 @@ local KINDS = {
     prefetch = number_from(0, true),
     all = has_type("boolean"),
   }),
-  -- Of what sends or receives a file; its timeout covers all its requests.
-  transfer = TRANSFER,
-  translation = merged(TRANSFER, {
+  -- Of what stores a file, or downloads one that is no translation; its timeout
+  -- covers all requests.
+  upload = TRANSFER,
+  -- Of translations, which alone have a variant.
+  download = merged(TRANSFER, {
     variant = one_of("translated", "bilingual"),
   }),
   -- Of flows over many files; the time-out is that of each file.
@@ -341,7 +343,7 @@ end
 local NONE = {}
 
 --- Checks what a caller gave for options; raises what is wrong with them.
--- @tparam string kind "call", "transfer", "translation", "upload_all",
+-- @tparam string kind "call", "upload", "download", "upload_all",
 --   "sync", "wait", "map" or "step"
 -- @tparam string name of the method, for messages
 -- @tparam table|nil given

@@ -181,7 +181,7 @@ local function put_source(state, given, model_name, options)
     errors.misuse("uploads.put: model_name must be 'chatbot-file', "
       .. "'attachment' or 'batch-qa', got " .. tostring(model_name))
   end
-  options = options_of.checked("transfer", "uploads.put", options)
+  options = options_of.checked("upload", "uploads.put", options)
   local stored, err, response =
     put_given(state, given, model_name, options, "uploads.put")
   return stored and stored.key, err, response
