@@ -56,7 +56,7 @@ describe("upload.source", function()
       "must have one of" },
     { "an empty path", "", "source.path is empty" },
     { "a zero byte in a path", "a\0b", "source.path is empty or has a zero "
-      .. "byte (for the bytes themselves write { content = …, filename = … })" },
+      .. "byte (for the bytes themselves write { content = …, filename" },
     { "content without a name", { content = "x" }, "filename must be given" },
     { "an empty name", { path = "a", filename = "" }, "not be empty" },
     { "a number for a name", { path = "a", filename = 5 },

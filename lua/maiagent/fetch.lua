@@ -185,7 +185,7 @@ end
 -- The way there
 --
 
-local function description_of(state, request, sink, options, more)
+local function description_of(state, sink, options, more)
   local result = call.transport(state, options, {
     operation = more.operation,
     file = true,
@@ -230,7 +230,7 @@ local function get(state, url, part, options, more)
     return impossible(problem)
   end
   local pending = send.start(state.hub, request,
-    description_of(state, request, from_url, options, more), redact)
+    description_of(state, from_url, options, more), redact)
   local exchange, err, response = pending:finish()
   if not exchange then
     return nil, err, response
