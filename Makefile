@@ -138,11 +138,11 @@ VALGRIND_OPTIONS = -q --leak-check=full --show-leak-kinds=definite,possible \
   --suppressions=tests/support/valgrind.supp \
   --num-callers=30 --child-silent-after-fork=yes
 
-valgrind: SLOWNESS ?= 10
+valgrind: SLOWNESS ?= 20
 valgrind: ## the specs on Lua 5.4 under valgrind; takes many minutes
 	@tests/support/deps.sh 5.4 test valgrind
 	@$(MAKE) --no-print-directory all spec-modules LUA_VERSION=5.4
-	@SLOW=1 SLOWNESS=$(SLOWNESS) JOBS=$(JOBS) \
+	@SLOWNESS=$(SLOWNESS) JOBS=$(JOBS) \
 	  VALGRIND="$(VALGRIND_OPTIONS)" \
 	  tests/support/specs.sh lua5.4 build/5.4 $(SPECS)
 
@@ -152,7 +152,7 @@ collect: SLOWNESS ?= 3
 collect: ## the specs while the collector works all the time (COLLECTOR=…)
 	@tests/support/deps.sh $(LUA_VERSION) test
 	@$(MAKE) --no-print-directory all spec-modules
-	@SLOW=1 SLOWNESS=$(SLOWNESS) JOBS=$(JOBS) COLLECTOR=$(COLLECTOR) \
+	@SLOWNESS=$(SLOWNESS) JOBS=$(JOBS) COLLECTOR=$(COLLECTOR) \
 	  tests/support/specs.sh $(LUA) $(BUILD) $(SPECS)
 
 torture: ## make every allocation fail, one after the other

@@ -243,7 +243,7 @@ describe("max_in_flight", function()
         coroutine.yield()
       end
     end })
-    server:fault({ kind = "delay", seconds = 0.1, times = math.huge })
+    server:fault({ kind = "delay", seconds = seconds(0.1), times = math.huge })
     local function begin(i)
       local thread = coroutine.create(function()
         assert(client:request("GET", "embedding-models/", { pageSize = i }))
