@@ -58,6 +58,67 @@ describe("misuse", function()
     { "one argument too many", function(client)
       return line(), client.chatbots:get("id", nil, nil, 5)
     end, "chatbots.get: 4 arguments given; it takes id, params, options" },
+    { "a second table of options, of a synchronisation", function(client)
+      return line(), client.knowledge_bases:sync("kb", "/no/such/folder", nil,
+        { dry_run = true })
+    end, "knowledge_bases.sync: 4 arguments given; it takes knowledge_base_id, "
+      .. "folder, options" },
+    { "a second table of options, of a wait", function(client)
+      return line(), client.knowledge_bases.files:wait("kb", "id", nil,
+        { timeout = 1 })
+    end, "files.wait: 4 arguments given; it takes knowledge_base_id, id, "
+      .. "options" },
+    { "a second table of options, of a translation's", function(client)
+      return line(), client.knowledge_bases.files.translations:wait("kb", "f",
+        "id", nil, { timeout = 1 })
+    end, "translations.wait: 5 arguments given" },
+    { "a second table of options, of an upload", function(client)
+      return line(), client.knowledge_bases.files:upload("kb", "a", nil, nil,
+        { timeout = 1 })
+    end, "files.upload: 5 arguments given; it takes knowledge_base_id, source, "
+      .. "params, options" },
+    { "a second table of options, of many uploads", function(client)
+      return line(), client.knowledge_bases.files:upload_all("kb", {}, nil, nil,
+        { timeout = 1 })
+    end, "files.upload_all: 5 arguments given" },
+    { "a second table of options, of a download", function(client)
+      return line(), client.knowledge_bases.files:download("kb", "id", "a", nil,
+        { timeout = 1 })
+    end, "files.download: 5 arguments given" },
+    { "a second table of options, of a translation", function(client)
+      return line(), client.knowledge_bases.files.translations:download("kb",
+        "f", "id", "a", nil, { timeout = 1 })
+    end, "translations.download: 6 arguments given" },
+    { "a second table of options, of an export", function(client)
+      return line(), client.knowledge_bases:export_labels_excel("kb", "a", nil,
+        { timeout = 1 })
+    end, "export_labels_excel: 4 arguments given; it takes knowledge_base_id, "
+      .. "path, options" },
+    { "a second table of options, of the other export", function(client)
+      return line(), client.knowledge_bases:export_metadata_excel("kb", nil,
+        nil, { timeout = 1 })
+    end, "export_metadata_excel: 4 arguments given" },
+    { "a second table of options, of an attachment", function(client)
+      return line(), client.attachments:upload("a", nil, nil, { timeout = 1 })
+    end, "attachments.upload: 4 arguments given; it takes source, params, "
+      .. "options" },
+    { "a second table of options, of what is stored", function(client)
+      return line(), client.uploads:put("a", "attachment", nil, { timeout = 1 })
+    end, "uploads.put: 4 arguments given" },
+    { "a number for options, of a map", function(client)
+      return line(), client:map({}, print, nil, 4)
+    end, "client:map: 4 arguments given; it takes list, fn, options" },
+    { "functions that are no list", function(client)
+      return line(), client:gather({}, print)
+    end, "client:gather: 2 arguments given; it takes functions" },
+    { "a second table of options, of a path", function(client)
+      return line(), client:request("GET", "chatbots/", nil, nil,
+        { timeout = 1 })
+    end, "client:request: 5 arguments given; it takes method, path, params, "
+      .. "options" },
+    { "a second table of options, of a URL", function(client)
+      return line(), client:download("/x", "a", nil, { timeout = 1 })
+    end, "client:download: 4 arguments given; it takes url, path, options" },
     { "an unknown option", function(client)
       return line(), client.chatbots:list(nil, { timout = 5 })
     end, "unknown option 'timout' (did you mean 'timeout'?)" },
@@ -383,6 +444,21 @@ describe("client.RESOURCE:all", function()
       end
     end)
   end
+end)
+
+describe("nil at the end of the arguments", function()
+  after_each(service.check)
+
+  it("is no argument too many", function()
+    local client = service.client(service.start())
+    local kb = service.knowledge_base(client)
+    local files = client.knowledge_bases.files
+    assert(client.chatbots:list(nil, nil, nil))
+    assert(client:request("GET", "chatbots/", nil, nil, nil, nil))
+    assert(files:upload(kb, { content = "x", filename = "x" }, nil, nil, nil))
+    assert.same({}, files:wait(kb, {}, nil, nil))
+    assert.same({}, client:map({}, print, nil, nil))
+  end)
 end)
 
 describe("ids and queries", function()

@@ -150,14 +150,29 @@ local function is_option(name)
   return OPTIONS[name] or false
 end
 
---- Raises that a call has more arguments than it takes.
--- @tparam table row of core.describe()
+--- Raises where a call has more arguments than it takes; nil at the end is
+-- none.
 -- @tparam string name of the method
--- @tparam integer count of arguments
-local function too_many(row, name, count)
-  local ids = table.concat(ids_of(row), ", ")
-  errors.misuse(name .. ": " .. count .. " arguments given; it takes "
-    .. (ids ~= "" and ids .. ", " or "") .. "params, options")
+-- @tparam string takes the names of what it takes, with ", " between
+-- @param ... the arguments
+local function check_count(name, takes, ...)
+  local count, most = select("#", ...), select(2, takes:gsub(",", ",")) + 1
+  while count > most and (select(count, ...)) == nil do
+    count = count - 1
+  end
+  if count > most then
+    errors.misuse(name .. ": " .. count .. " arguments given; it takes "
+      .. takes)
+  end
+end
+
+--- What an operation takes, for `check_count`.
+-- @tparam table row of core.describe()
+-- @treturn string
+local function takes(row)
+  local parts = ids_of(row)
+  parts[#parts + 1] = "params, options"
+  return table.concat(parts, ", ")
 end
 
 --- What core said of an operation's arguments, for who called it by `name`.
@@ -185,9 +200,10 @@ local function explained(row, name, problem)
 end
 
 return {
+  check_count = check_count,
   check_options = check_options,
   check_params = check_params,
   explained = explained,
   is_option = is_option,
-  too_many = too_many,
+  takes = takes,
 }

@@ -105,8 +105,10 @@ end
 --   types
 -- @treturn table|nil error
 -- @treturn table|nil response
-function methods:request(verb, path, params, options)
+function methods:request(verb, path, params, options, ...)
   local state = state_of(self, "request")
+  arguments.check_count("client:request", "method, path, params, options",
+    verb, path, params, options, ...)
   verb = type(verb) == "string" and verb:upper() or verb
   if not METHODS[verb] then
     errors.misuse("client:request: method must be GET, POST, PUT, PATCH or "
@@ -143,8 +145,10 @@ end
 -- @treturn string|nil the path of the file
 -- @treturn table|nil error
 -- @treturn table|nil response
-function methods:download(url, path, options)
+function methods:download(url, path, options, ...)
   local state = state_of(self, "download")
+  arguments.check_count("client:download", "url, path, options",
+    url, path, options, ...)
   return errors.outcome(
     require("maiagent.fetch").url(state, url, path, options))
 end
@@ -231,8 +235,9 @@ end
 -- @tparam table functions a list
 -- @treturn table the first value of each, in order (nil where it failed)
 -- @treturn table|nil index → error of those that failed; nil if none did
-function methods:gather(functions)
+function methods:gather(functions, ...)
   local state = state_of(self, "gather")
+  arguments.check_count("client:gather", "functions", functions, ...)
   if type(functions) ~= "table" then
     errors.misuse("client:gather: a list of functions expected, got "
       .. type(functions))
@@ -269,8 +274,10 @@ end
 -- @tparam table|nil options concurrency (8)
 -- @treturn table results, as `gather`
 -- @treturn table|nil errors, as `gather`
-function methods:map(list, fn, options)
+function methods:map(list, fn, options, ...)
   local state = state_of(self, "map")
+  arguments.check_count("client:map", "list, fn, options",
+    list, fn, options, ...)
   if type(list) ~= "table" or type(fn) ~= "function" then
     errors.misuse("client:map: a list and a function expected, got "
       .. type(list) .. " and " .. type(fn))

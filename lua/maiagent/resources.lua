@@ -15,7 +15,7 @@ local STATE = {}
 local function arguments(row, name, ...)
   local n, count = #row.ids, select("#", ...)
   if count > n + 2 then
-    arguments_of.too_many(row, name, count)
+    arguments_of.check_count(name, arguments_of.takes(row), ...)
   end
   local given = { ... }
   local params, options = given[n + 1], given[n + 2]
@@ -231,11 +231,32 @@ local FLOWS = {
   end,
 }
 
+-- What each takes after the client, in order.
+local TAKES = {
+  ["attachments.upload"] = "source, params, options",
+  ["knowledge_bases.export_labels_excel"] = "knowledge_base_id, path, options",
+  ["knowledge_bases.export_metadata_excel"] =
+    "knowledge_base_id, path, options",
+  ["knowledge_bases.files.download"] = "knowledge_base_id, id, path, options",
+  ["knowledge_bases.files.translations.download"] =
+    "knowledge_base_id, file_id, id, path, options",
+  ["knowledge_bases.files.upload"] =
+    "knowledge_base_id, source, params, options",
+  ["knowledge_bases.files.upload_all"] =
+    "knowledge_base_id, sources, params, options",
+  ["knowledge_bases.files.translations.wait"] =
+    "knowledge_base_id, file_id, id, options",
+  ["knowledge_bases.files.wait"] = "knowledge_base_id, id, options",
+  ["knowledge_bases.sync"] = "knowledge_base_id, folder, options",
+  ["uploads.put"] = "source, model_name, options",
+}
+
 for operation, action in pairs(FLOWS) do
   local resource, name = operation:match("^(.*)%.([^.]*)$")
   local class = class_of(resource)
   class.methods[name] = method(class, { resource = resource, name = name },
     function(state, _, _, ...)
+      arguments_of.check_count(operation, TAKES[operation], ...)
       return action(state, ...)
     end)
 end
