@@ -8,7 +8,10 @@ local testing = require("maiagent.testing")
 
 local CALLS = tonumber(arg[1]) or 200000
 local IN_FLIGHT = 32
-local RENEWED = 5000 -- calls after which the stand-in forgets its log
+local TENTH = math.ceil(CALLS / 10)
+local RENEWED = math.min(5000, TENTH) -- calls until the stand-in forgets its log
+local GROWTH = 3072 -- KiB that memory may grow by after the first tenth
+local DESCRIPTORS = IN_FLIGHT + 16
 local CHANCE = 0.02 / 5 -- of each fault
 
 local FAULTS = {
@@ -90,24 +93,30 @@ local function run(kb, first, last)
   assert(not errors)
 end
 
+-- Prints how it stands, and gives the memory in KiB.
 local function report(began)
   collectgarbage()
+  local size, descriptors = resident(), #disk.list("/proc/self/fd")
   print(("%3d %%  %7d calls  %6d failed  RSS %6d KiB  Lua %5d KiB  %3d fds  "
     .. "%d s"):format(math.floor(answered * 100 / CALLS), answered, failed,
-    resident(), math.floor(collectgarbage("count")),
-    #disk.list("/proc/self/fd"), os.difftime(os.time(), began)))
+    size, math.floor(collectgarbage("count")), descriptors,
+    os.difftime(os.time(), began)))
   io.stdout:flush()
+  assert(descriptors <= DESCRIPTORS, "descriptors are left")
+  return size
 end
 
-local began, shown = os.time(), 0
+local began, shown, sizes = os.time(), 0, {}
 for first = 1, CALLS, RENEWED do
   server:faults_clear()
   run(prepare(first), first, math.min(first + RENEWED - 1, CALLS))
-  if answered >= (shown + 1) * CALLS / 10 or answered == CALLS then
-    report(began)
-    shown = math.floor(answered * 10 / CALLS)
+  if answered >= (shown + 1) * TENTH or answered == CALLS then
+    sizes[#sizes + 1] = report(began)
+    shown = math.floor(answered / TENTH)
   end
 end
+local growth = sizes[#sizes] - sizes[1]
+assert(growth <= GROWTH, ("memory grew by %d KiB"):format(growth))
 assert(answered == CALLS)
 client:close()
 server:stop()
