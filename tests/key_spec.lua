@@ -207,6 +207,8 @@ end)
 describe("a key", function()
   local LONG = ("k"):rep(70000)
 
+  after_each(service.check)
+
   for _, row in ipairs({
     { "with CR", "ab\rcd", "line break" },
     { "with LF at its end", "abcd\n", "line break" },

@@ -92,11 +92,13 @@ if [ $# -gt 1 ]; then
   exit
 fi
 
+# What a spec does not remove stays here, and is told.
+mkdir "$temporary/left"
 run_busted() { # spec...
   {
     code=0
     # shellcheck disable=SC2086 # empty or one word
-    env ${PRELOAD:+LD_PRELOAD="$PRELOAD"} \
+    env TMPDIR="$temporary/left" ${PRELOAD:+LD_PRELOAD="$PRELOAD"} \
       ${VALGRIND:+valgrind $VALGRIND --log-file="$temporary/valgrind"} \
       "$lua" $warnings \
       tests/support/run.lua -o tests/support/summary.lua "$@" 2>&1 || code=$?
@@ -120,6 +122,9 @@ if [ -s "$temporary/valgrind" ]; then
   cat "$temporary/valgrind"
   fail "valgrind has findings"
 fi
+grep -q '^left open:$' "$log" && fail "descriptors are left open (see above)"
+[ -z "$(ls -A "$temporary/left")" ] ||
+  fail "files are left: $(ls -A "$temporary/left")"
 grep -q '^Lua warning: ' "$log" && fail "Lua printed a warning (see above)"
 grep -Eq '^[0-9]+ passed, [0-9]+ failed' "$log" ||
   fail "no closing line: the run ended early (exit code $code)"

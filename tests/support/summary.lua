@@ -5,7 +5,23 @@ return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.plainTerminal"(options)
 
+  -- Whatever a spec opens it has closed in the end, or dropped.
+  local function descriptors()
+    collectgarbage()
+    collectgarbage()
+    local pipe = assert(io.popen("ls -l /proc/$PPID/fd"))
+    local list = pipe:read("*a"):gsub("[^\n]*pipe:[^\n]*\n", "")
+    pipe:close()
+    return list, select(2, list:gsub("\n", ""))
+  end
+
+  local _, before = descriptors()
+
   local function closing_line()
+    local list, after = descriptors()
+    if after > before then
+      io.write("\nleft open:\n", list)
+    end
     local failed = handler.failuresCount + handler.errorsCount
     io.write(string.format("\n%d passed, %d failed",
                            handler.successesCount, failed))
