@@ -176,7 +176,9 @@ function Sink:keep(exchange)
     return path
   end
   download.discard(self.part)
-  return nil, errors.new(self:refusal(exchange) or {
+  local refused = self:refusal(exchange)
+  exchange:close() -- and with it the file, which nobody can keep now
+  return nil, errors.new(refused or {
     kind = "file",
     message = "cannot move the download to its name: " .. tostring(problem),
   })
