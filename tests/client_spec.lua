@@ -105,6 +105,36 @@ describe("misuse", function()
     { "a second table of options, of what is stored", function(client)
       return line(), client.uploads:put("a", "attachment", nil, { timeout = 1 })
     end, "uploads.put: 4 arguments given" },
+    { "a wait for a file of no knowledge base", function(client)
+      return line(), client.knowledge_bases.files:wait(nil, "id")
+    end, "files.wait: knowledge_base_id expected, got nil" },
+    { "a wait for files of no knowledge base", function(client)
+      return line(), client.knowledge_bases.files:wait(nil, { "id" })
+    end, "files.wait: knowledge_base_id expected, got nil" },
+    { "a wait for no file", function(client)
+      return line(), client.knowledge_bases.files:wait("kb")
+    end, "files.wait: id expected, got nil" },
+    { "a wait for a translation of no file", function(client)
+      return line(), client.knowledge_bases.files.translations:wait("kb", nil,
+        "id")
+    end, "translations.wait: file_id expected, got nil" },
+    { "a download of no file", function(client)
+      return line(), client.knowledge_bases.files:download("kb", nil, "a")
+    end, "files.download: id expected, got nil" },
+    { "a download of a file with a variant", function(client)
+      return line(), client.knowledge_bases.files:download("kb", "id", "a",
+        { variant = "bilingual" })
+    end, "files.download: unknown option 'variant'" },
+    { "a synchronisation into nothing", function(client)
+      return line(), client.knowledge_bases:sync(nil, "folder")
+    end, "knowledge_bases.sync: knowledge_base_id expected, got nil" },
+    { "an upload into an object", function(client)
+      return line(), client.knowledge_bases.files:upload({ id = "kb" }, "a")
+    end, "files.upload: knowledge_base_id expected, got table" },
+    { "the deletion of no files", function(client)
+      return line(), client.knowledge_bases.files:batch_delete("kb",
+        { ids = {} })
+    end, "files.batch_delete: params.ids is missing or empty" },
     { "a number for options, of a map", function(client)
       return line(), client:map({}, print, nil, 4)
     end, "client:map: 4 arguments given; it takes list, fn, options" },

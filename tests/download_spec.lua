@@ -409,6 +409,24 @@ describe("a download that broke off is gone on with", function()
     end)
   end
 
+  -- It had its name all the same.
+  it("after on_progress cancelled it at its end", function()
+    local server = storage({ file_of(CONTENT, STRONG),
+      file_of(CONTENT, STRONG) })
+    local client = client_of(server)
+    local saved, err = client:download(server.url, path_of("a"), {
+      on_progress = function(received, total)
+        return received < total or total == 0
+      end,
+    })
+    assert.is_nil(saved)
+    assert.equal("cancelled", err.kind)
+    assert.equal("a.part a.part.etag", listing())
+    assert(client:download(server.url, path_of("a")))
+    assert.equal(CONTENT, read(path_of("a")))
+    assert.equal("a", listing())
+  end)
+
   it("after on_progress cancelled it", function()
     local server = storage({ file_of(CONTENT, STRONG, { cut = 100000 }),
       file_of(CONTENT, STRONG) })

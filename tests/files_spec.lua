@@ -105,13 +105,13 @@ describe("knowledge_bases.files:upload", function()
     local options = {
       on_progress = function(sent, total)
         assert.is_true(sent >= last)
-        assert.is_true(total == 0 or total >= #content)
+        assert.equal(#content, total)
         last = sent
       end,
     }
     local source = { content = content, filename = "x.bin" }
     assert(client.knowledge_bases.files:upload(kb, source, nil, options))
-    assert.is_true(last >= #content)
+    assert.equal(#content, last)
     local file, err = client.knowledge_bases.files:upload(kb, source, nil, {
       on_progress = function()
         return false
@@ -119,6 +119,22 @@ describe("knowledge_bases.files:upload", function()
     })
     assert.is_nil(file)
     assert.equal("cancelled", err.kind)
+  end)
+
+  -- It was registered all the same.
+  it("stops when the last report of progress says so", function()
+    local server = service.start()
+    local client = service.client(server)
+    local kb = service.knowledge_base(client)
+    local file, err = client.knowledge_bases.files:upload(kb,
+      { content = "abc", filename = "x" }, nil, {
+        on_progress = function(sent, total)
+          return sent < total
+        end,
+      })
+    assert.is_nil(file)
+    assert.equal("cancelled", err.kind)
+    assert.same({}, client.knowledge_bases.files:all(kb))
   end)
 
   it("gives the storage's refusal with its code", function()

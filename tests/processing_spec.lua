@@ -36,13 +36,16 @@ describe("knowledge_bases.files:wait", function()
       { interval = 0.02 })
     assert.is_nil(done)
     assert.equal("file", err.kind)
-    assert.truthy(err.message:find("^will%-fail%.txt: failed: ."), err.message)
+    assert.equal(file.id, err.id)
+    local start = "will-fail.txt (" .. file.id .. "): failed: The file"
+    assert.equal(start, err.message:sub(1, #start))
   end)
 
   -- name, the file as the service tells it, its reason, the error
   local failures = {
     { "no reason", '{"status":"failed","filename":"a.txt"}',
-      '{"errorMessage":null}', "a.txt: failed: the service gives no reason" },
+      '{"errorMessage":null}',
+      "a.txt (the-id): failed: the service gives no reason" },
     { "no name and no id", '{"status":"failed","filename":null}',
       '{"errorMessage":"bad"}', "the-id: failed: bad" },
     { "a null for a reason", '{"status":"deleted"}', "null",
@@ -227,7 +230,8 @@ describe("knowledge_bases.files:wait for many", function()
     assert.equal("c.txt", files[1].filename)
     assert.equal("not_found", failures[2].kind)
     assert.equal("file", failures[3].kind)
-    assert.truthy(failures[3].message:find("^fail%.txt: failed: The file "))
+    assert.truthy(failures[3].message:find("^fail%.txt %(.-%): failed: The "))
+    assert.equal(ids[2], failures[3].id)
     assert.equal("a.txt", files[4].filename)
     assert.equal("c.txt", files[5].filename)
     assert.is_nil(files[2])

@@ -205,12 +205,16 @@ describe("knowledge_bases.files:upload_all", function()
   end)
 
   it("is ended by on_progress, with what was stored registered", function()
+    local refused, later = false, 0
     local results, failures = files:upload_all(kb, sources_of(200), nil, {
       concurrency = 2,
       on_progress = function(progress)
-        return progress.done < 50
+        later = later + (refused and 1 or 0)
+        refused = refused or progress.done >= 50
+        return not refused
       end,
     })
+    assert.equal(0, later)
     local done = 0
     for i = 1, 200 do
       assert.is_true((results[i] == nil) == (failures[i] ~= nil))

@@ -44,8 +44,8 @@ end
 --   name's extension where it is not given
 -- @tparam table|nil options timeout (seconds, of all requests together),
 --   max_retries, headers, max_speed (bytes/s), on_progress(sent, total) in
---   bytes of the request that carries the file: from 0 again where it has to
---   be repeated; returning false cancels
+--   bytes of the file, about ten times a second and at the end: from 0 again
+--   where they have to be repeated; returning false cancels, at the end too
 -- @treturn table|nil the attachment
 -- @treturn table|nil error (kind "file" where the file cannot be read)
 -- @treturn table|nil response of the registration, or of what failed

@@ -138,6 +138,7 @@ local function transport(state, options, more, follow)
     on_retry = settings.on_retry,
     on_progress = options.on_progress,
     progress = more.progress,
+    is_step = more.is_step,
     feed = more.feed,
   }
 end
@@ -301,6 +302,13 @@ local GUARDS = {
       .. "deletes every FAQ of the knowledge base; if that is meant, say "
       .. "{ all = true } in options")
   end,
+  -- What it does then is not known.
+  ["knowledge_bases.files.batch_delete"] = function(row, params)
+    local ids = type(params) == "table" and params.ids
+    if type(ids) == "table" and next(ids) == nil or ids == nil then
+      errors.misuse(row.operation .. ": params.ids is missing or empty")
+    end
+  end,
 }
 
 -- Rows have three ids at most; `unpack` has no name common to all VMs.
@@ -432,6 +440,7 @@ local function store(state, options, url, parts, feed)
     repeatable = not feed, -- the same bytes under the same key
     feed = feed,
     progress = "sent",
+    is_step = true,
   }), redactor(select(2, state.settings.authorization())))
 end
 

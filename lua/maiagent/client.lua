@@ -141,7 +141,8 @@ end
 --   its end): then the server's name for the file is used, made harmless
 -- @tparam table|nil options timeout, max_retries, headers (for the URL's
 --   origin), max_speed (bytes per second), on_progress(received, total) in
---   bytes, total 0 while unknown; returning false cancels
+--   bytes, total 0 while unknown, about ten times a second and at the end;
+--   returning false cancels, at the end too
 -- @treturn string|nil the path of the file
 -- @treturn table|nil error
 -- @treturn table|nil response

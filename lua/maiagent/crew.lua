@@ -68,8 +68,8 @@ end
 local function report(crew)
   crew.reported = now()
   local on_progress = crew.work.on_progress
-  if not on_progress or crew.quiet then
-    return true
+  if not on_progress or crew.quiet or crew.refused then
+    return not crew.refused
   end
   local goes_on = on_progress({
     done = crew.count.done,
@@ -104,7 +104,8 @@ local function on_bytes(crew, job)
   end
   return function(sent)
     moved(crew, job, sent)
-    return report_now_and_then(crew)
+    local is_all = sent >= job.size -- what is stored is registered
+    return report_now_and_then(crew) or is_all
   end
 end
 

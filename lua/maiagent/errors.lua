@@ -76,7 +76,8 @@ end
 -- @tparam table fields kind and message at least; maybe status, code (object
 --   storage's own word, such as "AccessDenied"), fields (dotted path → list of
 --   messages), body, method, path, request_id, attempts, retry_after (seconds),
---   sent (of a failure without an answer: whether a connection was made)
+--   id (of the file or translation that the service could not make), sent (of
+--   a failure without an answer: whether a connection was made)
 -- @treturn table the error
 local function new(fields)
   fields.retryable = RETRYABLE[fields.kind] or false

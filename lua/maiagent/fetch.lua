@@ -190,6 +190,7 @@ local function description_of(state, sink, options, more)
     operation = more.operation,
     file = true,
     progress = "received",
+    is_step = true,
     settings = sink.settings,
   })
   sink.settings = result.settings
@@ -294,7 +295,7 @@ end
 --   its end): then the server's name for the file is used, made harmless
 -- @tparam table|nil given timeout, max_retries, headers (for the URL's origin),
 --   max_speed (bytes per second), on_progress(received, total) in bytes, total
---   0 while unknown; returning false cancels
+--   0 while unknown, as on_progress of an upload
 -- @treturn string|nil the path of the file
 -- @treturn table|nil error
 -- @treturn table|nil response
@@ -363,14 +364,15 @@ end
 -- @treturn table|nil response
 local function file(state, kb_id, file_id, path, given)
   local operation = "knowledge_bases.files.download"
+  local row, ids = call.rows["knowledge_bases.files.get"], { kb_id, file_id }
+  call.prepare(state, row, ids, nil, {}, operation)
   local options = checked(operation, path, given)
   return fetch_found(state, function(clock)
     local quiet, late = storing.quiet(clock, options)
     if not quiet then
       return nil, late
     end
-    local found, err, response = call.run(state,
-      call.rows["knowledge_bases.files.get"], { kb_id, file_id }, nil, quiet)
+    local found, err, response = call.run(state, row, ids, nil, quiet)
     err = found and unusable(operation, found) or err
     if err then
       return nil, err, response

@@ -15,9 +15,10 @@ local TOLERATED = 5 -- rounds in a row that the service may fail to answer
 
 local rows = call.rows
 
-local function failed(name, object, reason)
+local function failed(id, name, object, reason)
   return errors.new({
     kind = "file",
+    id = id,
     message = ("%s: %s: %s"):format(name,
       progress.text(progress.status_of(object)) or "failed",
       progress.text(reason) or "the service gives no reason"),
@@ -29,11 +30,12 @@ local function failure_of_file(watch, id, file)
     rows["knowledge_bases.files.latest_failed_reason"],
     { watch.ids[1], id }, nil, watch:look())
   local reason = type(answer) == "table" and answer.errorMessage
-  return failed(progress.text(file.filename) or id, file, reason)
+  local name = progress.text(file.filename)
+  return failed(id, name and name .. " (" .. id .. ")" or id, file, reason)
 end
 
 local function failure_of_translation(_, id, translation)
-  return failed("translation " .. id, translation, translation.errorMessage)
+  return failed(id, "translation " .. id, translation, translation.errorMessage)
 end
 
 -- What can be waited for: how one is read, and what it says.
@@ -133,18 +135,19 @@ local function sorted(set)
   return list
 end
 
-local function path_of(ids, id)
-  local path = {}
-  for i, value in ipairs(ids) do
-    path[i] = value
+-- Some of the ids may be nil still, which `prepare` tells.
+local function path_of(kind, ids, id)
+  local path, last = {}, #kind.get.ids
+  for i = 1, last - 1 do
+    path[i] = ids[i]
   end
-  path[#path + 1] = id
+  path[last] = id
   return path
 end
 
 function Watch:get(id)
   local object, err, response = call.run(self.state, self.kind.get,
-    path_of(self.ids, id), nil, self:look())
+    path_of(self.kind, self.ids, id), nil, self:look())
   self.response = response
   if object == nil then
     return self:miss(id, err)
@@ -265,8 +268,8 @@ local function wait_for(kind, state, ids, wanted, given)
   end
   local list = many and wanted or { wanted }
   -- Wrong ids are told before anything is sent.
-  call.prepare(state, kind.get, path_of(ids, many and "id" or wanted), nil, {},
-    kind.operation)
+  call.prepare(state, kind.get, path_of(kind, ids, many and "id" or wanted),
+    nil, {}, kind.operation)
   local watch = new_watch(kind, state, ids, options)
   for _, id in ipairs(list) do
     watch:add(id)

@@ -235,12 +235,14 @@ local function await(pending)
     end
   end
   wait.unwatch(task)
+  if not problem and pending.call.on_progress then
+    local refused = report_progress(pending)
+    problem = pending.call.is_step and refused or nil
+  end
   if problem then
     problem.sent = exchange:sent()
     leave(pending)
     wait.serve(pending.hub)
-  elseif pending.call.on_progress then
-    report_progress(pending)
   end
   return problem
 end
@@ -476,7 +478,8 @@ end
 --   a request for a redirect's target and the URL before it, or gives nil and
 --   the reason), on_event, on_retry, on_progress, progress ("sent" or
 --   "received"), feed (gives the next bytes of a body, nil at its end, or nil
---   and a message), sink (where a file goes: see `fetch`)
+--   and a message), sink (where a file goes: see `fetch`), is_step (of a flow,
+--   which the last on_progress may end, too)
 -- @tparam function redact takes secrets out of a text
 -- @treturn table pending: `:finish()`, `:cancel()`
 local function start(hub, request, call, redact)

@@ -65,8 +65,16 @@ local function presign(state, from, model_name, options, clock)
   return post, unexpected, response
 end
 
+-- The form around a file is not of the file.
+local function of_file(on_progress, size)
+  return on_progress and function(sent, total)
+    return on_progress(math.max(0, sent - math.max(0, total - size)), size)
+  end
+end
+
 local function store(state, from, post, options, clock)
-  local given, late = clock:options(options)
+  local given, late = clock:options(options_of.merged(options,
+    { on_progress = of_file(options.on_progress, from.size) }))
   if not given then
     return nil, late
   end
@@ -171,8 +179,8 @@ end
 -- @tparam string model_name "chatbot-file", "attachment" or "batch-qa"
 -- @tparam table|nil options timeout (seconds, of all requests together),
 --   max_retries, headers, max_speed (bytes/s), on_progress(sent, total) in
---   bytes of the request that carries the file: from 0 again where it has to
---   be repeated; returning false cancels
+--   bytes of the file, about ten times a second and at the end: from 0 again
+--   where they have to be repeated; returning false cancels, at the end too
 -- @treturn string|nil the storage key
 -- @treturn table|nil error
 -- @treturn table|nil response of the last request
