@@ -250,6 +250,43 @@ describe("TLS", function()
     end
   end
 
+  -- what an answer names a URL for, and the call
+  local named = {
+    { "a file", "/files/[^/]+/$", function(url)
+      return { id = "x", filename = "a", file = url }
+    end, function(client, kb, path)
+      return client.knowledge_bases.files:download(kb, "x", path)
+    end },
+    { "storage", "presigned", function(url)
+      return { url = url, fields = { key = "k" } }
+    end, function(client)
+      return client.uploads:put({ content = "x", filename = "a" },
+        "attachment")
+    end },
+  }
+  for _, row in ipairs(named) do
+    it("is not left for this machine's ports, to get " .. row[1], function()
+      local inside = service.start()
+      local server = start(own)
+      local client = service.client(server, { ca_file = own.certificate })
+      local kb = service.knowledge_base(client)
+      server:fault({ kind = "status", status = 200, path = row[2],
+        json = row[3](inside.base_url .. "/none"), times = 2 })
+      local path = os.tmpname()
+      os.remove(path)
+      local value, err = row[4](client, kb, path)
+      assert.is_nil(value)
+      assert.equal("http", err.kind)
+      assert.truthy(err.message:find("plain http:// to 127.0.0.1", 1, true),
+        err.message)
+      assert.equal(0, #inside:log())
+      -- Where it is meant it is asked; here nobody answers.
+      local allowed = client:with(
+        { allow_http = true, timeout = 0.3, max_retries = 0 })
+      assert.equal("timeout", select(2, row[4](allowed, kb, path)).kind)
+    end)
+  end
+
   it("with a ca_file that isn't there says so", function()
     local server = start(own)
     local client = service.client(server, { ca_file = "/no/such/ca.pem" })

@@ -424,7 +424,7 @@ end
 -- @treturn table|nil error
 local function store(state, options, url, parts, feed)
   local refused = options_of.refused_scheme(url, state.settings.allow_http,
-    "the data")
+    "the data", state.settings.base)
   if refused then
     return nil, errors.new({ kind = "http", message = "storage: " .. refused })
   end

@@ -214,7 +214,9 @@ end
 -- caller's headers; name, as `sink` takes it; is_quiet, of an exchange whose
 -- progress is not to be told.
 local function get(state, url, part, options, more)
-  local problem, missing = refusal(state, url), missing_folder(part)
+  local problem = refusal(state, url) or options_of.refused_scheme(url,
+    state.settings.allow_http, "the data", more.named)
+  local missing = missing_folder(part)
   if problem then
     return impossible(problem)
   elseif missing then

@@ -178,13 +178,17 @@ end
 -- @tparam string url absolute
 -- @tparam boolean|nil allow_http the option
 -- @tparam string|nil secrets what would be shown ("the key and the data")
+-- @tparam string|nil from the URL whose answer named this one: that is no
+--   reason to trust what listens on this machine
 -- @treturn string|nil the reason
-local function refused_scheme(url, allow_http, secrets)
+local function refused_scheme(url, allow_http, secrets, from)
   local host = url:match("^[hH][tT][tT][pP]://([^/?#]*)")
   if not host or allow_http then
     return nil
   end
-  if is_loopback(host:lower():gsub(":%d*$", "")) then
+  if is_loopback(host:lower():gsub(":%d*$", ""))
+    and not (from and from:find("^[hH][tT][tT][pP][sS]:"))
+  then
     return nil
   end
   return "plain http:// to " .. host .. " would show "
