@@ -43,6 +43,7 @@
 ---@field message string
 ---@field status? integer the HTTP status, where an answer came
 ---@field code? string object storage's own word, such as `EntityTooLarge`
+---@field id? string of kind `file`: what the service could not process
 ---@field fields? table<string, string[]> of `invalid`: dotted path → messages
 ---@field body? string the answer's text, up to 16 KiB
 ---@field method? string of the request
