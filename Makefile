@@ -136,7 +136,7 @@ sanitize: ## the specs on Lua 5.4 under ASan, UBSan and LeakSanitizer
 # that measure it: tests/support/pace.lua.
 VALGRIND_OPTIONS = -q --leak-check=full --show-leak-kinds=definite,possible \
   --suppressions=tests/support/valgrind.supp \
-  --num-callers=30 --child-silent-after-fork=yes
+  --num-callers=30 --child-silent-after-fork=yes --freelist-vol=5000000
 
 valgrind: SLOWNESS ?= 20
 valgrind: ## the specs on Lua 5.4 under valgrind; takes many minutes

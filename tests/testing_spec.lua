@@ -15,7 +15,7 @@ local has_tls, ssl = pcall(require, "ssl")
 
 local KEY = "Api-Key test-key"
 local UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
-local PROCESSING = pace.seconds(0.2)
+local PROCESSING = pace.seconds(0.4)
 
 local server
 

@@ -9,6 +9,9 @@ return function(options)
 
   -- What is open, but for pipes: this question needs one.
   local function descriptors()
+    if jit then
+      jit.flush() -- what was compiled holds what it saw
+    end
     collectgarbage()
     local pipe = assert(io.popen("ls -l /proc/$PPID/fd 2>&1"))
     local list = pipe:read("*a"):gsub("[^\n]*pipe:[^\n]*\n", "")
