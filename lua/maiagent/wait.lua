@@ -232,8 +232,7 @@ end
 -- @tparam table hub
 -- @treturn string|nil the reason
 local function refused(self)
-  local task = tasks.running(self) or false
-  local reason = tasks.stopped(self, task)
+  local reason, task = tasks.stopped(self), tasks.running(self)
   drop_failed_wait(self, task)
   if reason and task then
     task.refusals = (task.refusals or 0) + 1
@@ -351,21 +350,11 @@ end
 --- Tells the running task, if any, which request it waits for, so that it
 -- can be cancelled with it.
 -- @tparam table hub
--- @tparam table exchange with done() and close()
--- @treturn table|false the task, for `unwatch` and `stopped`
+-- @tparam table|nil exchange with done() and close()
 local function watch(self, exchange)
-  local task = tasks.running(self) or false
+  local task = tasks.running(self)
   if task then
     task.exchange = exchange
-  end
-  return task
-end
-
---- Tells it that it waits no more.
--- @tparam table|false task
-local function unwatch(task)
-  if task then
-    task.exchange = nil
   end
 end
 
@@ -400,7 +389,6 @@ return {
   sleep = sleep,
   step = step,
   stopped = tasks.stopped,
-  unwatch = unwatch,
   waiter = host.waiter,
   watch = watch,
 }
