@@ -331,18 +331,22 @@ end
 -- `assert(client.chatbots:get(id))` the response, which hides the error.
 local RAISES_LAST = select(2, pcall(assert, nil, {}, "last")) == "last"
 
---- What a method gives its caller: where the VM's assert needs it, the error
--- of a failed call again, as a fourth value. Called with the method's results,
--- it also keeps the method's frame, which `misuse` looks for.
-local outcome = RAISES_LAST and function(...)
+local function with_error_again(...)
   local value, err, response = ...
   if value == nil and err ~= nil and response ~= nil then
     return nil, err, response, err
   end
   return ...
-end or function(...)
+end
+
+local function as_it_is(...)
   return ...
 end
+
+--- What a method gives its caller: where the VM's assert needs it, the error
+-- of a failed call again, as a fourth value. Called with the method's results,
+-- it also keeps the method's frame, which `misuse` looks for.
+local outcome = RAISES_LAST and with_error_again or as_it_is
 
 return {
   did_you_mean = of_misuse("did_you_mean"),
