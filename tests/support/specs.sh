@@ -36,7 +36,9 @@ unset LUA_INIT MAIAGENT_API_KEY MAIAGENT_BASE_URL http_proxy https_proxy \
 warnings=
 [ "$version" = 5_4 ] && warnings=-W
 
+# As any other folder there: a worker of nginx, another user, reads files in it.
 temporary=$(mktemp -d)
+chmod 711 "$temporary"
 trap 'rm -rf "$temporary"' EXIT
 log=$temporary/log
 
