@@ -1,5 +1,7 @@
 --- The response of a call: its third value. A leaf.
 
+local LONGEST_LOCATION = 500 -- bytes that a message repeats
+
 -- A response reads its headers and timings from the exchange only when it is
 -- asked for them: most calls never ask.
 local Response = { __name = "maiagent.response" }
@@ -54,6 +56,15 @@ local function new(status, attempts, exchange)
   }, Response)
 end
 
+-- The reason comes after it, and would be lost behind a very long one. What is
+-- left out ends at a slash: half a secret could not be told from other text.
+local function shown(location)
+  if #location <= LONGEST_LOCATION then
+    return location
+  end
+  return (location:match("^%a+://[^/]*") or "") .. "/…"
+end
+
 --- What an answer was that redirects to where a call did not go.
 -- @tparam string method of the request
 -- @tparam table outcome location; problem, or refused: why it was not
@@ -61,14 +72,14 @@ end
 -- @treturn string
 local function not_followed(method, outcome)
   if outcome.problem then
-    return outcome.problem .. " (the last to " .. outcome.location .. ")"
+    return outcome.problem .. " (the last to " .. shown(outcome.location) .. ")"
   end
   local why = outcome.refused or "another origin never gets the key"
   if method ~= "GET" then
     why = "a write is never redirected"
   end
-  return "redirected to " .. outcome.location .. ", which was not followed ("
-    .. why .. ")"
+  return "redirected to " .. shown(outcome.location)
+    .. ", which was not followed (" .. why .. ")"
     .. ((outcome.refused or outcome.elsewhere) and "" or ": check base_url")
 end
 
