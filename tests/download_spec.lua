@@ -561,6 +561,8 @@ local REFUSED = {
   { "a file", "file:///etc/passwd", "redirected to file" },
   { "plain http elsewhere", "http://192.0.2.1/x?s=secret-secret-secret",
     "plain http" },
+  { "a URL that is longer than one may be", "/" .. ("x"):rep(16384),
+    "the URL would be longer than 16384 bytes" },
 }
 
 describe("a redirect is refused to", function()
@@ -1275,6 +1277,26 @@ describe("knowledge_bases.files:download", function()
     assert.equal("not_found", err.kind)
   end)
 
+  -- name, the URL that the service gives, what the error says
+  for _, row in ipairs({
+    { "is none", "media/a", "download: the URL does not begin with https://" },
+    { "is longer than one may be", "/" .. ("x"):rep(16384),
+      "download: the URL would be longer than 16384 bytes" },
+  }) do
+    it("says so where the URL " .. row[1], function()
+      local server, client, kb, id = uploaded()
+      server:fault({ kind = "status", status = 200, path = "/files/",
+        json = { id = id, file = row[2]:find("^/")
+          and server.base_url .. row[2] or row[2] } })
+      local saved, err =
+        client.knowledge_bases.files:download(kb, id, path_of("a"))
+      assert.is_nil(saved)
+      assert.equal("http", err.kind)
+      assert.truthy(err.message:find(row[3], 1, true), err.message)
+      assert.equal("", listing())
+    end)
+  end
+
   it("says so where there is no such file", function()
     local _, client, kb = uploaded()
     local _, err = client.knowledge_bases.files:download(kb,
@@ -1315,6 +1337,18 @@ describe("knowledge_bases.files.translations:download", function()
       assert.equal(text, read(saved))
     end)
   end
+
+  -- Only a file is given a name; the head of the JSON comes before the rest.
+  it("is not hindered by a file that is called as the JSON", function()
+    local server, translations, kb, file, id =
+      translated({ processing_time = 0 })
+    write(path_of(id), "mine")
+    server:fault({ kind = "drip", bytes = 30, seconds = 0.01,
+      path = "/download/" })
+    local saved = assert(translations:download(kb, file, id, folder))
+    assert.equal("en: ", read(saved):sub(1, 4))
+    assert.equal("mine", read(path_of(id)))
+  end)
 
   it("gives the JSON without a path", function()
     local _, translations, kb, file, id =

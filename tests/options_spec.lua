@@ -56,6 +56,8 @@ describe("maiagent.new", function()
       'max_retries must be a whole number of 0 or more, got "2" %(a string%)' },
     { "a header without a name", with_key({ headers = { "X-A: b" } }),
       "headers has the name 1: a header's name is a string" },
+    { "headers that are no table", with_key({ headers = "X-A: b" }),
+      "headers must be a table of names and values, got string" },
     { "an on_event of true", with_key({ on_event = true }),
       "on_event must be a function, got boolean" },
     { "a misspelt timeout", with_key({ timeout = { conect = 5 } }),

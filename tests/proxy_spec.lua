@@ -55,8 +55,9 @@ local function environment_of(value)
   return environment
 end
 
--- The first lines that the proxy gets, up to `count` of them, each answered.
-local function served(count, answer)
+-- The first lines that the proxy gets, up to `count` of them, each answered;
+-- `reset` says whether a reset comes after the answer.
+local function served(count, answer, reset)
   local lines = {}
   proxy:settimeout(15)
   for i = 1, count do
@@ -67,6 +68,9 @@ local function served(count, answer)
       local line = connection:receive("*l")
     until not line or line == ""
     connection:send(answer)
+    if reset then
+      connection:setoption("linger", { on = true, timeout = 0 })
+    end
     connection:close()
   end
   return lines
@@ -138,7 +142,7 @@ describe("a proxy of the environment", function()
 
   -- Names and addresses that only look like this machine's.
   for _, host in ipairs({ "maiagent.invalid", "localhost.maiagent.invalid",
-    "127.maiagent.invalid", "192.0.2.1" })
+    "127.maiagent.invalid", "127..1", "192.0.2.1" })
   do
     it("carries what goes to " .. host, function()
       local finished = begin(environment_of(), ([[
@@ -252,6 +256,27 @@ describe("the error of a proxy", function()
     assert.matches("^no way to maiagent.invalid:443 through the proxy "
       .. "127.0.0.1:" .. port .. ": .*502.* %(check https_proxy%)$", output)
   end)
+
+  -- What it does, what it answers, whether it resets, and the error: what
+  -- broke may be the proxy, or what it passes on.
+  for _, row in ipairs({
+    { "closes without an answer", "", false,
+      "maiagent.invalid:80 closed the connection without an answer" },
+    { "breaks off", ANSWER:sub(1, -9), true,
+      "the connection to maiagent.invalid:80 broke: Connection reset by peer" },
+  }) do
+    it("that " .. row[1] .. " is that of any other server", function()
+      local finished = begin(environment_of(), [[
+        local client = client_of("http://maiagent.invalid",
+          { allow_http = true })
+        local _, err = client.chatbots:list()
+        print(err.kind, err.message)
+      ]])
+      served(1, row[2], row[3])
+      local _, output = finished()
+      assert.equal("connection\t" .. row[4], output)
+    end)
+  end
 
   it("that does not answer in time names it", function()
     local finished = begin(environment_of(), [[
