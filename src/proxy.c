@@ -33,7 +33,7 @@ bool proxy_is_needless(const char *host) {
 
 /* A password may hold any byte, so what stands before the last '@' is not
 ** looked at. */
-static void set_name(struct proxy *proxy, const char *url) {
+static void take(struct proxy *proxy, const char *url, const char *source) {
   const char *scheme = strstr(url, "://"), *user = strrchr(url, '@');
   const char *begin = scheme ? scheme + 3 : url;
   if (user)
@@ -44,13 +44,12 @@ static void set_name(struct proxy *proxy, const char *url) {
   bool has_port = memchr(begin + before, ':', length - before);
   snprintf(proxy->name, sizeof proxy->name, "%.*s%s", (int)length, begin,
            has_port ? "" : DEFAULT_PORT);
+  proxy->source = source;
 }
 
 void proxy_give(struct proxy *proxy, const char *url) {
-  if (!url || !*url)
-    return;
-  set_name(proxy, url);
-  proxy->source = "the option `proxy`";
+  if (url && *url)
+    take(proxy, url, "the option `proxy`");
 }
 
 static const char *environment(const char *name) {
@@ -58,23 +57,16 @@ static const char *environment(const char *name) {
   return value && *value ? value : NULL;
 }
 
-static bool take(struct proxy *proxy, const char *name) {
-  const char *url = environment(name);
-  if (!url)
-    return false;
-  set_name(proxy, url);
-  proxy->source = name;
-  return true;
-}
-
 /* HTTP_PROXY is what a CGI program gets of a request's header `Proxy`. */
 static void take_from_environment(struct proxy *proxy, const char *url) {
   static const char *const all[] = {"http_proxy", "https_proxy", "HTTPS_PROXY",
                                     "all_proxy", "ALL_PROXY"};
   bool secure = strncasecmp(url, "https:", 6) == 0;
-  for (size_t i = 0; i < sizeof all / sizeof *all && !proxy->source; i++)
-    if (i > 2 || (i > 0) == secure)
-      take(proxy, all[i]);
+  for (size_t i = 0; i < sizeof all / sizeof *all && !proxy->source; i++) {
+    const char *value = environment(all[i]);
+    if (value && (i > 2 || (i > 0) == secure))
+      take(proxy, value, all[i]);
+  }
 }
 
 static bool is_named_in(const struct proxy *proxy, const char *words) {
