@@ -95,16 +95,10 @@ local function side_by_side(servers, list, problems)
   assert.is_nil(errors and select(2, next(errors)))
 end
 
-local function rehearse(server)
-  local client = cases.new_client(server)
-  cases.rehearse(client, cases.new_lane(client, server))
-  client:close()
-end
-
 -- What there is of it before and after all cases in tasks.
 local function run_in_tasks(problems)
   local servers = start_servers()
-  rehearse(servers[1])
+  cases.rehearse(servers[1])
   local before, memory = cases.left_over()
   side_by_side(servers, cases.in_tasks(), problems)
   local after, memory_after = cases.left_over()

@@ -258,15 +258,17 @@ end
 
 --- Runs each kind of call without a fault, so that what is loaded or kept for
 -- good is there.
--- @tparam table client
--- @tparam table lane
-local function rehearse(client, lane)
+-- @tparam table server
+local function rehearse(server)
+  local client = new_client(server)
+  local lane = new_lane(client, server)
   local row = { name = "rehearsal", fault = { kind = "delay", seconds = 0 } }
   for _, kind in ipairs(KINDS) do
     local problem = run({ row = row, kind = kind, retries = 0,
       name = "rehearsal of " .. kind }, client, lane)
     assert(not problem, problem)
   end
+  client:close()
 end
 
 --- What is there of requests and clients, descriptors and memory.

@@ -86,9 +86,7 @@ end
 -- Everything is loaded by it before the children begin.
 local function rehearse()
   local server = testing.spawn({ page_size = 100 })
-  local client = cases.new_client(server)
-  cases.rehearse(client, cases.new_lane(client, server))
-  client:close()
+  cases.rehearse(server)
   server:stop()
 end
 
