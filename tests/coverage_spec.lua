@@ -5,6 +5,7 @@
 local core = require "maiagent.core"
 local json = require "dkjson"
 local maiagent = require "maiagent"
+local read = require("tests.support.files").read
 
 local SPECS = {
   "tests/operations/chatbots.lua",
@@ -23,13 +24,6 @@ local FLOWS = {
   ["knowledge_bases.files.translations"] = { wait = true },
 }
 local OF_LISTS = { each = true, pages = true, all = true }
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 -- operationId → "METHOD path", the path below the base path.
 local function documented()

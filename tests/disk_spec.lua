@@ -1,5 +1,6 @@
 local child = require("tests.support.child")
 local disk = require("maiagent.disk")
+local read = require("tests.support.files").read
 
 local folder
 
@@ -18,13 +19,6 @@ local function write(name, content)
   file:write(content)
   file:close()
   return path
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local content = file:read("*a")
-  file:close()
-  return content
 end
 
 -- Runs a shell command with a path below the folder as its last argument.

@@ -4,6 +4,7 @@ local http = require("maiagent.http")
 local pace = require("tests.support.pace")
 local raw_server = require("tests.support.raw_server")
 local socket = require("socket")
+local content_of = require("tests.support.files").read
 
 local reply, run = raw_server.reply, raw_server.run
 local seconds = pace.seconds
@@ -43,13 +44,6 @@ local function temporary(content)
   file:write(content or "")
   file:close()
   return path
-end
-
-local function content_of(path)
-  local file = assert(io.open(path, "rb"))
-  local content = file:read("*a")
-  file:close()
-  return content
 end
 
 local function start(server, method, extra, settings)
@@ -253,10 +247,8 @@ describe("a reply", function()
   end
 
   local function peak()
-    local file = assert(io.open("/proc/self/status"))
-    local text = file:read("*a"):match("VmHWM:%s*(%d+) kB")
-    file:close()
-    return tonumber(text)
+    local status = content_of("/proc/self/status")
+    return tonumber(status:match("VmHWM:%s*(%d+) kB"))
   end
 
   local endless = {

@@ -1,5 +1,6 @@
 local pace = require("tests.support.pace")
 local service = require("tests.support.service")
+local read = require("tests.support.files").read
 
 local function temporary(content)
   local path = os.tmpname()
@@ -287,10 +288,7 @@ describe("knowledge_bases.files:upload", function()
       return
     end
     local function resident()
-      local file = assert(io.open("/proc/self/status"))
-      local peak = file:read("*a"):match("VmHWM:%s*(%d+) kB")
-      file:close()
-      return tonumber(peak)
+      return tonumber(read("/proc/self/status"):match("VmHWM:%s*(%d+) kB"))
     end
     local server = service.start()
     local client = service.client(server)
@@ -458,9 +456,7 @@ describe("Excel", function()
     os.remove(path)
     local saved = assert(client.knowledge_bases:export_labels_excel(kb, path))
     assert.equal(path, saved)
-    local file = assert(io.open(path, "rb"))
-    local bytes = file:read("*a")
-    file:close()
+    local bytes = read(path)
     os.remove(path)
     assert.equal("PK", bytes:sub(1, 2))
     assert.is_nil(io.open(path .. ".part"))

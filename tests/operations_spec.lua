@@ -5,16 +5,14 @@
 
 local json = require "dkjson"
 local calls = require "tests.support.calls"
+local read = require("tests.support.files").read
 
 -- Lists of { name, function }. A variable that holds a resource has the last
 -- word of its name (labels, files, …): coverage_spec finds the calls by that.
 local PARTS = { "knowledge_bases", "files", "chatbots" }
 
 local function read_document()
-  local file = assert(io.open("tests/support/openapi.json", "rb"))
-  local text = file:read("*a")
-  file:close()
-  return assert(json.decode(text))
+  return assert(json.decode(read("tests/support/openapi.json")))
 end
 
 -- operationId → { method, pattern of its paths, responses by status }.

@@ -3,12 +3,10 @@
 
 local core = require "maiagent.core"
 local json = require "dkjson"
+local read = require("tests.support.files").read
 
 local function read_document()
-  local file = assert(io.open("tests/support/openapi.json", "rb"))
-  local text = file:read("*a")
-  file:close()
-  return assert(json.decode(text))
+  return assert(json.decode(read("tests/support/openapi.json")))
 end
 
 local document = read_document()

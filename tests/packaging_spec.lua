@@ -1,11 +1,6 @@
 -- What is packaged is what is in the tree, and the version is said once.
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("tests.support.files").read
 
 -- The files below `folder` whose names end in `ending`, sorted.
 local function files(folder, ending)

@@ -4,13 +4,7 @@
 local child = require("tests.support.child")
 local operations_table = require("tests.support.operations_table")
 local testing = require("maiagent.testing")
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("tests.support.files").read
 
 local function write(path, text)
   local file = assert(io.open(path, "wb"))

@@ -7,26 +7,12 @@ local maiagent = require "maiagent"
 local options = require "maiagent.options"
 local service = require "tests.support.service"
 local types = require "tests.support.types"
+local read = require("tests.support.files").read
+local sorted = require("tests.support.type_classes").sorted
 
 local PATH = "lua/maiagent/types.lua"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 local TEXT = read(PATH)
-
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do
-    list[#list + 1] = name
-  end
-  table.sort(list)
-  return list
-end
 
 local function upvalue(fn, wanted)
   for i = 1, math.huge do

@@ -6,16 +6,10 @@ local socket = require("socket")
 local http = require("socket.http")
 local ltn12 = require("ltn12")
 local testing = require("maiagent.testing")
+local read = require("tests.support.files").read
 
 local ROOT = io.popen("pwd"):read("*l")
 local LANGUAGE_MODEL = "5e1f0000-0000-4000-8000-000000000001"
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 local function memory(pid)
   return tonumber(read("/proc/" .. pid .. "/status"):match("VmHWM:%s*(%d+)"))

@@ -11,6 +11,7 @@ local child = require("tests.support.child")
 local maiagent = require("maiagent")
 local socket = require("socket")
 local testing = require("maiagent.testing")
+local read = require("tests.support.files").read
 
 local CHILD = [[
 local maiagent = require("maiagent")
@@ -139,9 +140,7 @@ local function difference(client, kb, tree, scratch)
     end
     seen[name] = true
     local path = maiagent.assert(client:download(file.file, scratch .. "/x"))
-    local copy = assert(io.open(path, "rb"))
-    local content = copy:read("*a")
-    copy:close()
+    local content = read(path)
     os.remove(path)
     if content ~= tree[name] then
       return name .. " has other bytes"

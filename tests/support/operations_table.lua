@@ -6,6 +6,7 @@
 -- ids = the names of positional ids }.
 
 local core = require("maiagent.core")
+local read = require("tests.support.files").read
 
 local BEGIN, FINISH = "<!-- operations -->\n", "<!-- /operations -->"
 
@@ -95,10 +96,8 @@ local function insert(text)
 end
 
 local function rewrite(path)
-  local file = assert(io.open(path, "rb"))
-  local text = insert(file:read("*a"))
-  file:close()
-  file = assert(io.open(path, "wb"))
+  local text = insert(read(path))
+  local file = assert(io.open(path, "wb"))
   file:write(text)
   file:close()
 end

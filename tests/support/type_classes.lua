@@ -3,6 +3,7 @@
 
 local core = require("maiagent.core")
 local json = require("dkjson")
+local read = require("tests.support.files").read
 
 local DOCUMENT = "tests/support/openapi.json"
 
@@ -30,10 +31,7 @@ local NAMES = {
 local FORMATS = { uuid = "UUID", ["date-time"] = "a time" }
 
 local function read_document()
-  local file = assert(io.open(DOCUMENT, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return assert(json.decode(text))
+  return assert(json.decode(read(DOCUMENT)))
 end
 
 local document = read_document()

@@ -9,6 +9,7 @@
 local core = require("maiagent.core")
 local classes = require("tests.support.type_classes")
 local operations_table = require("tests.support.operations_table")
+local read = require("tests.support.files").read
 
 local TARGET = "lua/maiagent/types.lua"
 local FOLDER = "tests/support/types/"
@@ -27,13 +28,6 @@ local NOTES = {
 
 local OPTIONS =
   { ["knowledge_bases.faqs.batch_delete"] = "maiagent.BatchDeleteOptions" }
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 --
 -- Methods
