@@ -1,6 +1,5 @@
 --- What the benchmarks share: commands run in turns, their medians, a table.
 
-local own = require("own")
 local payload = require("payload")
 
 local bench = {}
@@ -121,19 +120,25 @@ function bench.with_server(fn)
   end)
 end
 
--- { wall, cpu (seconds), memory (MiB) } of one run of a command, by GNU time.
+local meters = {} -- folder → the command that measures another
+
+local function meter(folder)
+  meters[folder] = meters[folder]
+    or bench.compile("tests/bench/measure.c", folder)
+  return meters[folder]
+end
+
+-- { wall, cpu (seconds), memory (MiB) } of a command, from its start to its
+-- end, as often as the subject says.
 local function timed(subject, folder)
-  local report, started = folder .. "/time", own.now()
-  local ok = os.execute("/usr/bin/time -q -f '%U %S %M' -o "
-    .. quoted(report) .. " " .. subject.command .. " >/dev/null")
-  local wall = own.now() - started
+  local report = folder .. "/measured"
+  local ok = os.execute(("%s %s %d %s >/dev/null"):format(meter(folder),
+    bench.quoted(report), subject.times or 1, subject.command))
   assert(ok == true or ok == 0, "failed: " .. subject.command)
   local file = assert(io.open(report))
-  local user, system, peak = file:read("*n", "*n", "*n")
+  local wall, cpu, peak = file:read("*n", "*n", "*n")
   file:close()
-  local half = 0.005 -- its steps are of 10 ms
-  return { wall = wall, cpu = math.max(user + system, half),
-    memory = peak / 1024 }
+  return { wall = wall, cpu = cpu, memory = peak / 1024 }
 end
 
 -- The same of a command that measures itself, without its start, and prints
@@ -145,10 +150,13 @@ local function told(subject)
   return { wall = tonumber(wall), cpu = tonumber(cpu), memory = peak / 1024 }
 end
 
+--- The one in the middle; sorts the list.
 local function median(list)
   table.sort(list)
   return list[math.floor(#list / 2) + 1]
 end
+
+bench.median = median
 
 local MEASURES = { "wall", "cpu", "memory" }
 
@@ -192,7 +200,8 @@ end
 
 --- Runs commands in turns, so that what else the machine does meets all alike.
 -- @tparam table subjects a list of { name, command, needs (a command that
---   fails where it isn't installed), tells (whether it measures itself) }
+--   fails where it isn't installed), tells (whether it measures itself), times
+--   (how often one that doesn't is run in a round; 1) }
 -- @tparam integer rounds how often each; the first of all is thrown away
 -- @tparam string folder for what is written meanwhile
 -- @treturn table a list of { name, wall, cpu, memory, ratio = { the same, to

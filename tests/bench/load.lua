@@ -7,16 +7,9 @@ local bench = require("bench")
 
 local FEW, MANY = bench.amount(4), bench.amount(25) -- in one measurement
 
-local counts = {}
-
 local function times(name, command, needs, count)
-  counts[name] = count or FEW
-  return {
-    name = name,
-    needs = needs,
-    command = "sh -c " .. bench.quoted(("for i in $(seq %d); do %s; done")
-      :format(counts[name], command)),
-  }
+  return { name = name, needs = needs, command = command,
+    times = count or FEW }
 end
 
 local function lua(name, code)
@@ -30,14 +23,18 @@ local function python(library)
   return times("python import " .. library, command, command)
 end
 
-local function show(results)
+local function show(subjects, folder)
   print(("a process, from start to end (%d rounds)"):format(bench.rounds))
   print(("  %-28s %9s %9s %9s %9s"):format("", "wall ms", "more", "CPU ms",
     "peak MiB"))
-  local bare = results[1].wall / MANY
-  for _, result in ipairs(results) do
+  local counts, bare = {}, nil
+  for _, subject in ipairs(subjects) do
+    counts[subject.name] = subject.times
+  end
+  for _, result in ipairs(bench.compare(subjects, bench.rounds, folder)) do
     local count = counts[result.name]
     local wall = result.wall / count
+    bare = bare or wall
     print(("  %-28s %9.2f %+9.2f %9.2f %9.2f"):format(result.name, wall * 1000,
       (wall - bare) * 1000, result.cpu / count * 1000, result.memory))
   end
@@ -46,7 +43,7 @@ end
 local NEW = "local client = require('maiagent').new({ api_key = 'key' })"
 
 bench.in_folder(function(folder)
-  show(bench.compare({
+  show({
     lua("lua, nothing", ""),
     lua("require cjson", "require('cjson')"),
     lua("require maiagent", "require('maiagent')"),
@@ -59,5 +56,5 @@ bench.in_folder(function(folder)
     python("requests"),
     python("httpx"),
     times("node, nothing", "node -e ''", "node -e ''"),
-  }, bench.rounds, folder))
+  }, folder)
 end)

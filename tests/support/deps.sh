@@ -37,7 +37,7 @@ packages_of() {
       ;;
     signer) echo "python3-boto3" ;;
     bench)
-      echo "time curl python3-requests python3-httpx lua-cjson lua-dkjson" \
+      echo "valgrind curl python3-requests python3-httpx lua-cjson lua-dkjson" \
         "lua-socket lua-lpeg lua-http nginx-light openssl ca-certificates"
       command -v node >/dev/null || echo "nodejs"
       ;;
