@@ -187,7 +187,7 @@ bench: ## speed beside that of other clients (BENCHES=…); takes minutes
 	@$(MAKE) --no-print-directory all LUA_VERSION=5.4
 	@for subject in $(BENCHES); do \
 	  LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/5.4/?.so;;" \
-	  lua5.4 tests/bench/$$subject.lua $(BENCH_FILES) || exit 1; \
+	  lua5.4 tests/bench/$$subject.lua || exit 1; \
 	done
 
 CALLS ?= 200000
