@@ -8,6 +8,13 @@ local has_zlib, zlib = pcall(require, "zlib")
 -- ordinary one. BEFORE(fault, connection, read) returns another read().
 local INSTEAD, AROUND, BEFORE = {}, {}, {}
 
+-- What a fault may say, of any kind: any other name is misspelt.
+local FIELDS = {}
+for name in ([[kind method path times after chance seed apply status headers body
+  json location bytes step seconds reset hang count]]):gmatch("%S+") do
+  FIELDS[name] = true
+end
+
 -- What comes after the bytes of a fault: nothing more, a TCP reset or the end.
 local function leave(fault, connection)
   if fault.hang then
@@ -122,10 +129,13 @@ function BEFORE.slow(fault, connection, read)
   end
 end
 
---- Queues a fault in `list`; raises for a kind that is unknown.
+--- Queues a fault in `list`; raises for a kind or a field that is unknown.
 local function add(list, fault)
   local copy = { times = fault.chance and math.huge or 1, after = 0, seed = 1 }
   for name, value in pairs(fault) do
+    if not FIELDS[name] then
+      error(("unknown field of a fault %q"):format(tostring(name)), 3)
+    end
     copy[name] = value
   end
   if not INSTEAD[copy.kind] and not AROUND[copy.kind]

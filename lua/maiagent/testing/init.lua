@@ -96,7 +96,7 @@ end
 -- such a share of them, and then times=math.huge; drawn the same in every run,
 -- another way for each seed=1), apply=true (the operation is carried out all
 -- the same), ...}; the kinds and their fields stand in faults.lua. Raises for
--- an unknown kind.
+-- an unknown kind or field.
 function server_index:fault(fault)
   faults.add(self.faults, fault)
   return true
