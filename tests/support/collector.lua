@@ -69,10 +69,11 @@ end
 local function wrapped(fn)
   local calls = 0
   return function(...)
+    if pace.is_measured or has_long_text(...) then
+      return fn(...)
+    end
     calls = calls + 1
-    if calls > FIRST and calls % THEN > 0 or pace.is_measured
-      or has_long_text(...)
-    then
+    if calls > FIRST and calls % THEN > 0 then
       return fn(...)
     end
     hard()
