@@ -203,6 +203,16 @@ describe("pages", function()
     end)
   end
 
+  it("tells of which list, and repeats no URL of the service's", function()
+    local start = service(function()
+      return { next = BASE .. "?page=secret", results = { 1 } }
+    end)
+    local pager = pages.pages(start, nil, { path = "/api/items/" })
+    local _, err = pcall(drain, pager)
+    assert.equal("maiagent: decode: the service's pages loop: `next` came back "
+      .. "to a page already read (GET /api/items/)", tostring(err))
+  end)
+
   it("gives up on empty pages without end", function()
     local err = raised(function(query)
       local page = (tonumber(query.page) or 1) + 1

@@ -24,6 +24,7 @@ local function look(state, row, ids, query, options, visit)
   for name, value in pairs(query) do
     params[name] = value
   end
+  local request = call.prepare(state, row, ids, params, {})
   local pager = pages.pages(function(asked)
     local given, err = options()
     return {
@@ -35,7 +36,7 @@ local function look(state, row, ids, query, options, visit)
         return call.run(state, row, ids, asked, given)
       end,
     }
-  end, params, { null = core.null })
+  end, params, { null = core.null, path = request:path() })
   local page, err = pager:take()
   local count = 0
   while page do

@@ -83,8 +83,9 @@ local function key_of(query)
   return table.concat(names, "\1")
 end
 
-local function decode_error(message)
-  return errors.new({ kind = "decode", message = message })
+local function decode_error(self, message)
+  return errors.new({ kind = "decode", message = message, method = "GET",
+    path = self.path })
 end
 
 local Pages = { __name = "maiagent.pages" }
@@ -119,7 +120,7 @@ local function following_query(self, page)
     return nil
   end
   if type(following) ~= "string" then
-    return nil, decode_error("a page's `next` is not a URL")
+    return nil, decode_error(self, "a page's `next` is not a URL")
   end
   local query = query_of(following)
   for name, value in pairs(self.params) do
@@ -128,8 +129,9 @@ local function following_query(self, page)
     end
   end
   if repeated(self, query) then
-    return nil, decode_error("the service's pages loop: `next` came back to "
-      .. "a page already read (" .. following .. ")")
+    -- Without the URL: the service's text, which may hold a secret.
+    return nil, decode_error(self, "the service's pages loop: `next` came "
+      .. "back to a page already read")
   end
   return query
 end
@@ -225,8 +227,8 @@ end
 local function check_empty(self, items)
   self.empty = #items == 0 and self.empty + 1 or 0
   if self.query and self.empty >= EMPTY_PAGES_LIMIT then
-    return decode_error(EMPTY_PAGES_LIMIT .. " empty pages in a row, each "
-      .. "with a `next`")
+    return decode_error(self, EMPTY_PAGES_LIMIT .. " empty pages in a row, "
+      .. "each with a `next`")
   end
 end
 
@@ -245,7 +247,7 @@ local function advance(self)
   end
   local items = items_of(page)
   if not items then
-    return finish(self, decode_error("the answer is neither a page "
+    return finish(self, decode_error(self, "the answer is neither a page "
       .. "(an object with `results`) nor a list"))
   end
   self.query, err = following_query(self, page)
@@ -301,7 +303,8 @@ Pages.__close = methods.close
 --   cancel = … }; arrived() is to be called before the answer is decoded
 -- @tparam table|nil params the query of the first page, carried to every page
 -- @tparam table|nil options prefetch (further pages kept in flight; 0),
---   null (the value that stands for JSON's null)
+--   null (the value that stands for JSON's null), path (of the requests, for
+--   messages)
 -- @treturn table a pager: call it, or `:next()`, `:close()`
 local function pages(begin, params, options)
   local query = copied(params)
@@ -314,6 +317,7 @@ local function pages(begin, params, options)
     empty = 0,
     prefetch = options and options.prefetch or 0,
     null = options and options.null,
+    path = options and options.path,
     ahead = {},
   }, Pages)
 end

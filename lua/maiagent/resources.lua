@@ -66,10 +66,11 @@ local function pager_of(state, row, name, ...)
   local options = options_of.checked("call", name, given)
   -- Wrong arguments are told here, at the user's line, rather than in the
   -- middle of a loop.
-  call.prepare(state, row, ids, params, options, name)
+  local request = call.prepare(state, row, ids, params, options, name)
   return require("maiagent.pages").pages(function(query)
     return page_request(state, row, ids, query, options)
-  end, params, { prefetch = options.prefetch, null = core.null })
+  end, params, { prefetch = options.prefetch, null = core.null,
+    path = request:path() })
 end
 
 -- A for-loop that is left early closes the pager where the VM can (5.4).
