@@ -208,6 +208,7 @@ describe("an upload", function()
       assert.is_nil(file)
       assert.equal(row[3], err.kind)
       assert.truthy(err.message:find(row[4], 1, true), err.message)
+      assert.equal(err.status and "POST", err.method)
       assert.equal(row[5], err.code)
       assert.equal(row[6], count(server, STORE))
       assert.equal(0, assert(client.knowledge_bases.files:list(kb)).count)
@@ -335,10 +336,11 @@ describe("an upload", function()
     assert.equal(0, count(server, STORE))
   end)
 
-  -- After whose answer the time is over; POSTs to presign, store and register.
+  -- After whose answer the time is over; POSTs to presign, store and register;
+  -- the path of the next.
   local late = {
-    { "uploads.presign", 1, 0, 0 },
-    { "storage", 1, 1, 0 },
+    { "uploads.presign", 1, 0, 0, "^/[^/]+/$" },
+    { "storage", 1, 1, 0, "^/api/knowledge%-bases/[^/]+/files/$" },
   }
 
   for _, row in ipairs(late) do
@@ -358,6 +360,8 @@ describe("an upload", function()
         assert.equal("timeout", err.kind)
         assert.equal(("not done within %g s (timeout.total)")
           :format(seconds(0.5)), err.message)
+        assert.equal("POST", err.method)
+        assert.matches(row[5], err.path)
         assert.equal(row[2], count(server, PRESIGN))
         assert.equal(row[3], count(server, STORE))
         assert.equal(row[4], count(server, REGISTER))

@@ -50,20 +50,18 @@ local function create(task)
   for position, index in ipairs(sent) do
     files[position] = task.list[index]
   end
+  local row, ids = rows["knowledge_bases.files.create"], { task.kb_id }
   local answer, err, response = storing.run(task.state, task.clock,
-    task.options, rows["knowledge_bases.files.create"], { task.kb_id },
-    { files = files })
+    task.options, row, ids, { files = files })
   if answer == nil then
     return err, response
   end
   if registration.read_answer(task.list, task.found, sent, answer) then
     return nil, response
   end
-  return errors.new({
-    kind = "decode",
-    status = response.status,
-    message = "the answer to the registration doesn't hold every file",
-  }), response
+  return storing.unexpected(task.state, row, ids,
+    "the answer to the registration doesn't hold every file", response),
+    response
 end
 
 local function is_complete(task)

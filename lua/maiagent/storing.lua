@@ -33,6 +33,29 @@ local function quiet(clock, options)
   })
 end
 
+-- An error says of which request it is, sent or not.
+local function of_request(state, row, ids, err)
+  local request = call.prepare(state, row, ids, nil, {})
+  err.method, err.path = request:method(), request:path()
+  return err
+end
+
+--- The error of an answer of success that a flow can do nothing with.
+-- @tparam table state
+-- @tparam table row of the operation
+-- @tparam table ids in path order
+-- @tparam string message
+-- @tparam table response
+-- @treturn table of kind "decode"
+local function unexpected(state, row, ids, message, response)
+  return of_request(state, row, ids, errors.new({
+    kind = "decode",
+    status = response.status,
+    message = message,
+    attempts = response.attempts,
+  }))
+end
+
 --- One of a flow's requests, beside the one that carries the bytes.
 -- @tparam table state
 -- @tparam table clock
@@ -44,15 +67,16 @@ end
 local function run(state, clock, options, row, ids, params)
   local given, late = quiet(clock, options)
   if not given then
-    return nil, late
+    return nil, of_request(state, row, ids, late)
   end
   local answer, err, response = call.run(state, row, ids, params, given)
   return answer, clock:explained(err), response
 end
 
 local function presign(state, from, model_name, options, clock)
+  local row = rows["uploads.presign"]
   local answer, err, response =
-    run(state, clock, options, rows["uploads.presign"], {}, {
+    run(state, clock, options, row, {}, {
       filename = from.filename,
       modelName = model_name,
       fieldName = "file",
@@ -61,8 +85,9 @@ local function presign(state, from, model_name, options, clock)
   if answer == nil then
     return nil, err, response
   end
-  local post, unexpected = upload.storage_post(answer, from)
-  return post, unexpected, response
+  local post, problem = upload.storage_post(answer, from)
+  err = problem and unexpected(state, row, {}, problem, response)
+  return post, err, response
 end
 
 -- The form around a file is not of the file.
@@ -76,6 +101,7 @@ local function store(state, from, post, options, clock)
   local given, late = clock:options(options_of.merged(options,
     { on_progress = of_file(options.on_progress, from.size) }))
   if not given then
+    late.method, late.path = "POST", post.url:match("^%a+://[^/]*([^?#]*)")
     return nil, late
   end
   local pending, err =
@@ -203,4 +229,5 @@ return {
   put_source = put_source,
   quiet = quiet,
   run = run,
+  unexpected = unexpected,
 }

@@ -219,16 +219,13 @@ end
 -- @param answer decoded
 -- @tparam table from what `source` gave
 -- @treturn table|nil { url, key, parts }
--- @treturn table|nil error of kind "decode" where the answer is something else
+-- @treturn string|nil what is wrong, where the answer is something else
 local function storage_post(answer, from)
   local fields = type(answer) == "table" and answer.fields
   if type(fields) ~= "table" or type(fields.key) ~= "string"
     or type(answer.url) ~= "string"
   then
-    return nil, errors.new({
-      kind = "decode",
-      message = "upload-presigned-url answered without url or fields.key",
-    })
+    return nil, "upload-presigned-url answered without url or fields.key"
   end
   local parts = field_parts(fields)
   parts[#parts + 1] = file_part("file", from)
