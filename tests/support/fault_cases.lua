@@ -11,6 +11,7 @@ local CYCLES = 10 -- LuaJIT halves a buffer of its own in each
 local CONTENT = ("0123456789"):rep(30)
 local ENOUGH = pace.seconds(20) -- that no call takes
 local LATE = pace.seconds(2) -- that a call may end after its time
+local LATE_ANEW = pace.seconds(8) -- and after a pause and a second attempt
 local REPEATABLE = { presign = true, storage = true, get = true, list = true,
   iterate = true, delete = true, download = true }
 -- Of those, what goes to the API.
@@ -28,7 +29,8 @@ local function exists(path)
 end
 
 -- What a kind of call is, given the client, its lane and a name of its own.
--- `fault` says which of its requests is to fail; `count`, of what the server
+-- `fault` says which of its requests is to fail; `requests`, all that it makes
+-- if these are several; `count`, of what the server
 -- must never have two; `afterwards`, which call is made then, if another.
 local CALLS = {
   get = {
@@ -98,9 +100,14 @@ local CALLS = {
   },
 }
 
+local PRESIGN = { method = "POST", path = "presigned%-url/$" }
+local STORAGE = { method = "POST", path = "^/[^/]+/$" }
+local REGISTER = { method = "POST", path = "/files/$" }
+
 local function upload(fault)
   return {
     fault = fault,
+    requests = { PRESIGN, STORAGE, REGISTER },
     run = function(client, lane, name)
       return client.knowledge_bases.files:upload(lane.kb,
         { content = CONTENT, filename = name .. ".txt" })
@@ -109,18 +116,18 @@ local function upload(fault)
   }
 end
 
-CALLS.presign = upload({ method = "POST", path = "presigned%-url/$" })
-CALLS.storage = upload({ method = "POST", path = "^/[^/]+/$" })
-CALLS.register = upload({ method = "POST", path = "/files/$" })
+CALLS.presign, CALLS.storage = upload(PRESIGN), upload(STORAGE)
+CALLS.register = upload(REGISTER)
 
 local KINDS = { "get", "list", "iterate", "create", "delete", "presign",
   "storage", "register", "download" }
 
--- What is to come of a call: "ok" or the kind of its error.
+-- What is to come of a call: "ok", or the kind of its error and its message, as
+-- `says` of a row.
 local function expected(row, kind, retries)
   local only = row.only and row.only[kind]
   if only then
-    return only
+    return only[1] or only, only[2]
   elseif not row.kind then
     return "ok"
   elseif row.silent and (kind == "iterate" or (row.warm
@@ -131,7 +138,7 @@ local function expected(row, kind, retries)
   elseif kind == "register" and UNCLEAR[row.kind] and not row.safe then
     return "ok"
   end
-  return row.kind
+  return row.kind, row.says
 end
 
 local function count_named(client, lane, what, name)
@@ -206,17 +213,81 @@ local function set_up(case, client, server)
   end
 end
 
+-- Seconds that a call may take: none but those of `idle` wait longer than the
+-- whole time, and these may begin anew.
+local function longest(row)
+  local timeout = row.timeout
+  if not timeout then
+    return ENOUGH
+  elseif timeout.idle < timeout.total then
+    return timeout.idle + LATE_ANEW
+  end
+  return timeout.total + LATE
+end
+
+local function matches_one(text, patterns)
+  for _, pattern in ipairs(type(patterns) == "table" and patterns
+    or { patterns }) do
+    if text:find(pattern) then
+      return true
+    end
+  end
+  return false
+end
+
+local function holds(value, text)
+  if type(value) ~= "table" then
+    return tostring(value):find(text, 1, true) ~= nil
+  end
+  for name, part in pairs(value) do
+    if holds(name, text) or holds(part, text) then
+      return true
+    end
+  end
+  return false
+end
+
+local function is_of(err, request)
+  return err.method == request.method
+    and tostring(err.path):find(request.path) ~= nil
+    and tostring(err):find((" (%s %s)"):format(err.method, err.path), 1, true)
+end
+
+-- Whether an error tells of the request that failed. On a busy machine the time
+-- may be over before that one's turn came.
+local function is_placed(err, call, row)
+  local requests = { call.fault }
+  if row.timeout and row.timeout.total < row.timeout.idle then
+    requests = call.requests or requests
+  end
+  for _, request in ipairs(requests) do
+    if is_of(err, request) then
+      return true
+    end
+  end
+  return false
+end
+
+-- What is wrong with an error: it tells what happened, and to which request.
+local function unclear(err, says, case, key)
+  if not matches_one(err.message, says) then
+    return "says: " .. err.message
+  elseif not is_placed(err, CALLS[case.kind], case.row) then
+    return "does not say of which request it is: " .. tostring(err)
+  elseif holds(err, key) or tostring(err):find(key, 1, true) then
+    return "holds the key: " .. tostring(err)
+  end
+end
+
 -- What is wrong with what came of the call.
 local function misjudged(case, found, err, took, key)
-  local row = case.row
-  local wanted = expected(row, case.kind, case.retries)
+  local wanted, says = expected(case.row, case.kind, case.retries)
   if found ~= wanted then
     return ("%s instead of %s (%s)"):format(found, wanted, tostring(err))
-  elseif err and tostring(err):find(key, 1, true) then
-    return "the key is in " .. tostring(err)
-  elseif took > ENOUGH or row.timeout and took > row.timeout.total + LATE then
+  elseif took > longest(case.row) then
     return ("took %.1f s"):format(took)
   end
+  return wanted ~= "ok" and unclear(err, says, case, key) or nil
 end
 
 -- What is wrong with what the call left behind.
