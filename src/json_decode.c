@@ -107,12 +107,14 @@ static void drop_tree(struct decoder *d) {
   d->guard->tree = NULL;
 }
 
-/* The token of the number node being converted. */
+/* The token of the number node being converted. Only documents that need it pay
+** for the scan: on a page of 100 records 0.6 % more instructions with a large
+** integer as first field of each, 5 % with one as last, and without none. */
 static struct json_token number_token(struct decoder *d) {
   struct json_token token;
   do
-    token = json_next_token(&d->scanner, d->end);
-  while (!token.number || d->scanner.numbers < d->numbers);
+    token = json_next_number(&d->scanner, d->end);
+  while (d->scanner.numbers < d->numbers);
   return token;
 }
 

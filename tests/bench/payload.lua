@@ -23,10 +23,13 @@ function payload.record(i)
 end
 
 --- A page of `count` records.
-function payload.page(count)
+-- @tparam integer count
+-- @tparam function|nil change takes a record's text and gives another
+function payload.page(count, change)
   local records = {}
   for i = 1, count do
-    records[i] = payload.record(i)
+    local record = payload.record(i)
+    records[i] = change and change(record) or record
   end
   return '{"count":' .. count .. ',"next":null,"previous":null,"results":['
     .. table.concat(records, ",") .. "]}"
