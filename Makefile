@@ -180,7 +180,7 @@ judge: ## the operations specs through Prism, in front of the stand-in
 
 # Each prints a table. BENCH_ROUNDS, BENCH_SIZE (a factor on all amounts),
 # BENCH_MIB and BENCH_FILES make it shorter.
-BENCHES ?= load json requests tls pages transfer upload_all
+BENCHES ?= load json instructions requests tls pages transfer upload_all
 
 bench: ## speed beside that of other clients (BENCHES=…); takes minutes
 	@tests/support/deps.sh 5.4 demo bench

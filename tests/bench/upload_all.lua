@@ -3,7 +3,7 @@
 --
 --   make bench BENCHES=upload_all BENCH_FILES=2000
 --
--- Every round uploads BENCH_FILES (300) files both ways, each way into a
+-- Every round uploads BENCH_FILES (200) files both ways, each way into a
 -- knowledge base of its own; each answer comes MILLISECONDS (20) late. There
 -- are no more than 3 rounds: they are long, and differ little. CONCURRENCY (8)
 -- and SIZE (bytes of a file; 1000) are taken from the environment too.
@@ -15,7 +15,7 @@ local core = require("maiagent.core")
 local maiagent = require("maiagent")
 local testing = require("maiagent.testing")
 
-local COUNT = bench.setting("BENCH_FILES", 300)
+local COUNT = bench.setting("BENCH_FILES", 200)
 local ROUNDS = math.min(3, bench.rounds)
 local LATENCY = bench.setting("MILLISECONDS", 20) / 1000
 local CONCURRENCY = bench.setting("CONCURRENCY", 8)
