@@ -5,6 +5,7 @@
 
 local cases = require("tests.support.fault_cases")
 local child = require("tests.support.child")
+local fork = require("fork")
 local json = require("dkjson")
 local maiagent = require("maiagent")
 local pace = require("tests.support.pace")
@@ -184,13 +185,25 @@ describe("every fault, every call", function()
   end)
 end)
 
--- A listener that takes the first bytes of a handshake and resets.
-local function resetting()
+-- Takes the first bytes of a handshake and resets.
+local function reset(connection)
+  connection:receive(1)
+  connection:setoption("linger", { on = true, timeout = 0 })
+  connection:close()
+end
+
+local function listener()
   local bound = assert(socket.bind("127.0.0.1", 0))
-  bound:settimeout(0)
   local _, port = bound:getsockname()
-  local server = { base_url = "https://127.0.0.1:" .. port, api_key = "key",
-    handshakes = 0, bound = bound }
+  return bound, "https://127.0.0.1:" .. port
+end
+
+-- One in this process, moved on by the wait hook.
+local function resetting()
+  local bound, url = listener()
+  bound:settimeout(0)
+  local server = { base_url = url, api_key = "key", handshakes = 0,
+    bound = bound }
   local open = { bound }
   function server.wait(client, milliseconds)
     open[#open + 1] = client
@@ -198,8 +211,7 @@ local function resetting()
     table.remove(open)
     for place = #open, 2, -1 do
       if ready[open[place]] then
-        open[place]:setoption("linger", { on = true, timeout = 0 })
-        table.remove(open, place):close()
+        reset(table.remove(open, place))
         server.handshakes = server.handshakes + 1
       end
     end
@@ -208,41 +220,108 @@ local function resetting()
   return server
 end
 
+-- A process that resets so many handshakes; gives its URL and what waits for
+-- its exit code: 0 where they came.
+local function resetting_process(count)
+  local bound, url = listener()
+  local process = fork.fork()
+  if process == 0 then
+    bound:settimeout(pace.seconds(10))
+    local connection = true
+    for _ = 1, count do
+      connection = connection and bound:accept()
+      if connection then
+        reset(connection)
+      end
+    end
+    fork.exit(connection and 0 or 1)
+  end
+  bound:close()
+  return url, function()
+    local code = fork.status(process)
+    while not code do
+      socket.sleep(0.01)
+      code = fork.status(process)
+    end
+    return code
+  end
+end
+
 describe("a handshake of TLS that is reset", function()
-  local server, client
+  local open
 
   before_each(function()
-    server = resetting()
-    client = maiagent.new({ api_key = server.api_key, wait = server.wait,
-      base_url = server.base_url, timeout = 20 })
+    open = {}
   end)
 
   after_each(function()
-    client:close()
-    server.bound:close()
+    for _, client in ipairs(open) do
+      client:close()
+    end
   end)
 
-  local lane = { kb = "kb", fixed = "kb", label = "label", tasks = true }
+  local function client_of(base_url, options)
+    local all = { api_key = "key", base_url = base_url,
+      timeout = pace.seconds(20) }
+    for name, value in pairs(options) do
+      all[name] = value
+    end
+    open[#open + 1] = maiagent.new(all)
+    return open[#open]
+  end
+
+  -- What is wrong with the error of a call.
+  local function misjudged(client, kind, url, tasks, attempts)
+    local call = cases.CALLS[kind]
+    local made = kind == "download" and os.tmpname() or "id"
+    local value, err = call.run(client, { kb = "kb", fixed = "kb",
+      label = "label", url = url .. "/file", tasks = tasks }, "name", made)
+    local problem = call.finish and call.finish(made, "connection")
+    local request = call.requests and call.requests[1] or call.fault
+    if kind == "download" then
+      request = { method = "GET", path = "^/file$" }
+    end
+    local fine = value == nil and err.kind == "connection" and not err.sent
+      and err.attempts == attempts and cases.is_of(err, request)
+      and err.message:find("^no TLS connection to 127%.0%.0%.1:%d+: .*reset")
+    return not fine and kind .. ": " .. tostring(err) or problem
+  end
 
   -- Nothing of the request was sent, so that even a create may be repeated.
   it("fails every kind of call after three attempts", function()
-    lane.url = server.base_url .. "/file"
-    local _, errors = client:map(cases.KINDS, function(kind)
-      local made = kind == "download" and os.tmpname() or "id"
-      local value, err = cases.CALLS[kind].run(client, lane, "name", made)
-      assert(value == nil and err.kind == "connection" and err.attempts == 3
-        and not err.sent, kind .. ": " .. tostring(err))
+    local server = resetting()
+    local client = client_of(server.base_url, { wait = server.wait })
+    local problems = client:map(cases.KINDS, function(kind)
+      return misjudged(client, kind, server.base_url, true, 3) or "fine"
     end, { concurrency = #cases.KINDS })
-    assert.is_nil(errors and select(2, next(errors)))
+    server.bound:close()
+    assert.equal(("fine "):rep(#cases.KINDS),
+      table.concat(problems, " ") .. " ")
     assert.equal(3 * #cases.KINDS, server.handshakes)
   end)
 
-  for _, kind in ipairs({ "get", "create" }) do
-    it("fails a " .. kind .. " that blocks", function()
-      local once = client:with({ max_retries = 0 })
-      local _, err = cases.CALLS[kind].run(once, lane, "name")
-      assert.equal("connection", err.kind)
-      assert.equal(1, server.handshakes)
-    end)
-  end
+  it("fails every kind of call that blocks", function()
+    local url, finished = resetting_process(#cases.KINDS)
+    local client = client_of(url, { max_retries = 0 })
+    for _, kind in ipairs(cases.KINDS) do
+      assert.is_nil(misjudged(client, kind, url, false, 1))
+    end
+    assert.equal(0, finished())
+  end)
+
+  it("fails an upload whose storage it is", function()
+    local server = testing.spawn()
+    local url, finished = resetting_process(3)
+    server:fault({ kind = "status", status = 200, path = "presigned",
+      json = { url = url .. "/store", fields = { key = "k" } } })
+    local client = client_of(server.base_url, {})
+    local key, err = client.uploads:put({ content = "x", filename = "x.txt" },
+      "attachment")
+    server:stop()
+    assert.is_nil(key)
+    assert.matches("^maiagent: connection: no TLS connection to "
+      .. "127%.0%.0%.1:%d+: .*reset.* %(POST /store%), after 3 attempts$",
+      tostring(err))
+    assert.equal(0, finished())
+  end)
 end)

@@ -111,9 +111,9 @@ describe("an upload", function()
   local PRESIGNED = '{"url": "%s/store", "fields": {"key": "media/x.txt"}}'
   local DONE = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
-  -- A service whose storage says `times` times that it is done as soon as it
-  -- has seen the head of a POST.
-  local function hasty(times)
+  -- A service whose storage gives an answer `times` times (that it is done, if
+  -- it is not given another) as soon as it has seen the head of a POST.
+  local function hasty(times, answer)
     local server, left, posts = nil, times, 0
     server = raw_server.start(function(connection, request)
       local presigns = request.path:find(PRESIGN)
@@ -125,7 +125,7 @@ describe("an upload", function()
       for _, connection in ipairs(server.connections) do
         if not connection.seen and connection.input:find("^POST /store") then
           connection.seen, posts, left = true, posts + 1, left - 1
-          connection:send(left >= 0 and DONE or "")
+          connection:send(left >= 0 and (answer or DONE) or "")
         end
       end
       socket.sleep(0.0005)
@@ -141,6 +141,30 @@ describe("an upload", function()
     assert.equal("media/x.txt", client.uploads:put({ content = CONTENT,
       filename = "x.txt" }, "attachment"))
     assert.equal(2, posts())
+  end)
+
+  it("fails where storage wants no bytes after the head", function()
+    local client, posts = hasty(1, "HTTP/1.1 417 Expectation Failed\r\n"
+      .. "Connection: close\r\nContent-Length: 0\r\n\r\n")
+    local key, err = client.uploads:put({ content = CONTENT,
+      filename = "x.txt" }, "attachment")
+    assert.is_nil(key)
+    assert.equal("maiagent: http 417: an empty answer (POST /store)",
+      tostring(err))
+    assert.equal(1, posts())
+  end)
+
+  -- Of so many bytes libcurl asks by itself, and waits a second for the answer.
+  it("asks with no header whether it may send the bytes", function()
+    local server = service.start()
+    local client = service.client(server)
+    assert(client.uploads:put({ content = CONTENT, filename = "x.txt" },
+      "attachment"))
+    assert.is_nil(client.chatbots:create({ name = CONTENT }))
+    assert.is_true(#server:log() >= 3)
+    for _, entry in ipairs(server:log()) do
+      assert.is_nil(entry.headers.expect)
+    end
   end)
 
   it("fails where a reader's bytes were not waited for", function()

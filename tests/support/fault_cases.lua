@@ -247,10 +247,15 @@ local function holds(value, text)
   return false
 end
 
+--- Whether an error tells of a request.
+-- @tparam table err
+-- @tparam table request method, path (a pattern)
+-- @treturn boolean
 local function is_of(err, request)
   return err.method == request.method
     and tostring(err.path):find(request.path) ~= nil
     and tostring(err):find((" (%s %s)"):format(err.method, err.path), 1, true)
+      ~= nil
 end
 
 -- Whether an error tells of the request that failed. On a busy machine the time
@@ -413,6 +418,7 @@ return {
   blocking = blocking,
   connections = connections,
   in_tasks = in_tasks,
+  is_of = is_of,
   left_over = left_over,
   new_client = new_client,
   new_lane = new_lane,

@@ -278,6 +278,7 @@ add("429", status(429, { ["Retry-After"] = "0" }), "rate_limit",
 add("503 with Retry-After", status(503, { ["Retry-After"] = "0" }), "server",
   { safe = true, says = NO })
 add("408", with(status(408)), "timeout", { again = true, says = NO })
+add("417", status(417), "http", { says = NO })
 add("500 of what was done", with(status(500)), "server",
   { again = true, says = NO })
 add("502 in HTML", with({ kind = "status", status = 502,
