@@ -39,7 +39,8 @@ end
 -- Nothing is left running by what raises: a callback, a wait hook, Ctrl-C.
 local function settle(pending, ok, ...)
   if not ok then
-    pending:cancel()
+    wait.give_up(pending.hub, pending)
+    wait.serve(pending.hub)
     error((...), 0)
   end
   return ...
@@ -486,6 +487,7 @@ local function start(hub, request, call)
   wait.waiter(hub)
   local pending = setmetatable({
     hub = hub, request = request, call = call, attempts = 0, redirects = 0,
+    before = false, -- of `wait.give_up`
   }, Pending)
   -- What is asked for ahead neither queues nor takes the last slot: it may be
   -- long until somebody waits for it, and so sees that it hangs.

@@ -65,6 +65,26 @@ local function due(self, task, time)
   return done or time >= task.deadline
 end
 
+--- Closes a request that nobody waits for any more: now or, where memory ran
+-- out on the way, in the next turn. Nothing else would end it.
+-- @tparam table hub
+-- @tparam table request with close() and a field `before`, the table's own
+local function give_up(self, request)
+  if self.given_up ~= request then
+    request.before, self.given_up = self.given_up, request
+  end
+  request:close()
+  self.given_up = request.before
+end
+
+--- Closes what could not be closed when it was given up.
+-- @tparam table hub
+local function give_up_rest(self)
+  while self.given_up do
+    give_up(self, self.given_up)
+  end
+end
+
 local function settle(self, outer, task, ok, ...)
   self.current = outer
   if ok and coroutine.status(task.thread) ~= "dead" then
@@ -76,7 +96,7 @@ local function settle(self, outer, task, ok, ...)
   task.finished = true
   self.changes = self.changes + 1
   if task.exchange then
-    task.exchange:close() -- a callback raised while it was under way
+    give_up(self, task.exchange) -- a callback raised while it was under way
   end
   task.on_end(ok, ...)
 end
@@ -262,6 +282,8 @@ return {
   begin = begin,
   cancel = cancel,
   drive = drive,
+  give_up = give_up,
+  give_up_rest = give_up_rest,
   new = new,
   park = park,
   resume = resume,

@@ -35,6 +35,7 @@ local function hub(hook, open, max_in_flight)
     tasks = {},
     failures = {}, -- of tasks: { what was raised }
     threads = setmetatable({}, { __mode = "kv" }), -- coroutine → its task
+    given_up = false, -- requests that could not be closed, one before another
     parked = setmetatable({}, { __mode = "k" }), -- task → WAITING or TOLD
     told = 0, -- how often a parked task became TOLD
     changes = 0,
@@ -108,6 +109,7 @@ end
 -- waits in such a coroutine, a second pass serves those before it in the list.
 local function turn(self, budget)
   local limit = budget and now() + budget / 1000
+  tasks.give_up_rest(self)
   local running = step_native(self, budget)
   if self.driving or #self.tasks == 0 then
     return running, FOREVER
@@ -379,6 +381,7 @@ return {
   begin = begin,
   close = close,
   descriptor = descriptor,
+  give_up = tasks.give_up,
   go = go,
   hub = hub,
   next_look = next_look,
