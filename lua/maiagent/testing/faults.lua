@@ -10,8 +10,8 @@ local INSTEAD, AROUND, BEFORE = {}, {}, {}
 
 -- What a fault may say, of any kind: any other name is misspelt.
 local FIELDS = {}
-for name in ([[kind method path times after chance seed apply status headers body
-  json location bytes step seconds reset hang count]]):gmatch("%S+") do
+for name in ([[kind method path times after chance seed apply status headers
+  body json location bytes step seconds reset hang count]]):gmatch("%S+") do
   FIELDS[name] = true
 end
 
