@@ -4,6 +4,10 @@ local imported = require("maiagent.imported")
 
 local CALL = { method = "POST", path = "/api/x/", status = 200, attempts = 1 }
 
+local function as_it_is(text)
+  return text
+end
+
 describe("imported.failure", function()
   local MANY = {}
   for i = 1, 10 do
@@ -43,7 +47,7 @@ describe("imported.failure", function()
 
   for _, row in ipairs(failures) do
     it("tells " .. row[1], function()
-      local err = imported.failure(row[2], CALL)
+      local err = imported.failure(row[2], CALL, as_it_is)
       assert.is_true(errors.is(err))
       assert.equal("invalid", err.kind)
       assert.equal(200, err.status)
@@ -66,7 +70,7 @@ describe("imported.failure", function()
 
   for _, row in ipairs(successes) do
     it("has nothing to tell of " .. row[1], function()
-      assert.is_nil(imported.failure(row[2], CALL))
+      assert.is_nil(imported.failure(row[2], CALL, as_it_is))
     end)
   end
 end)

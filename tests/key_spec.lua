@@ -4,10 +4,12 @@
 
 local child = require("tests.support.child")
 local maiagent = require("maiagent")
+local pace = require("tests.support.pace")
 local raw_server = require("tests.support.raw_server")
 local service = require("tests.support.service")
 local testing = require("maiagent.testing")
 
+local SHORT = pace.seconds(0.3) -- no time to look again for what is unclear
 local KEY = "planted.0123456789abcdefKEYfedcba9876543210"
 
 local function holds(text)
@@ -58,44 +60,156 @@ end
 describe("a planted key", function()
   after_each(service.check)
 
-  -- Everything that a client tells while all goes wrong.
-  local function hear(server, told)
+  -- What goes wrong, and repeats the key.
+  local FAULTS = {
+    { kind = "reset" },
+    { kind = "status", status = 500, body = "the key is " .. KEY },
+    { kind = "status", status = 400, json = { name = { KEY } } },
+    { kind = "status", status = 400, json = { [KEY] = { "odd" } } },
+    { kind = "status", status = 401, json = { detail = KEY } },
+    { kind = "status", status = 404, body = KEY,
+      headers = { ["X-Request-Id"] = KEY, ["Content-Type"] = KEY } },
+    { kind = "status", status = 200, body = "[" .. KEY },
+    { kind = "status", status = 429, headers = { ["Retry-After"] = KEY } },
+    { kind = "raw", bytes = "Api-Key " .. KEY .. "\r\n\r\n" },
+    { kind = "redirect", location = "http://127.0.0.1:1/" .. KEY },
+    { kind = "redirect", location = "ftp://" .. KEY .. "/" },
+  }
+
+  -- Successes of which nothing can be made, whatever they answer.
+  local ECHOES = {
+    { kind = "status", status = 200, json = { id = KEY, status = "failed",
+      filename = KEY, errorMessage = KEY, file = "http://" .. KEY .. "/",
+      url = "http://" .. KEY .. "/", fields = { key = "k" }, success = false,
+      translatedFileUrl = "http://" .. KEY .. "/",
+      errors = { { row = 2, error = KEY, file_id = KEY } },
+      results = {}, next = "https://" .. KEY .. "/?page=" .. KEY } },
+    { kind = "status", status = 200, json = { id = KEY, status = KEY,
+      url = "ftp://" .. KEY .. "/", fields = { key = KEY }, file = KEY } },
+  }
+
+  local function synchronise(client, its)
+    local summary, err = client.knowledge_bases:sync(its.kb, its.data)
+    return nil, summary and summary.failed or err
+  end
+
+  -- name, the requests that fail, a call (client, its things), retries
+  local FLOWS = {
+    { "a list", nil, function(client)
+      return client.chatbots:list()
+    end, 1 },
+    { "pages", nil, function(client)
+      return pcall(function()
+        local each = client.chatbots:each() -- as Lua 5.1 can wait in a pcall
+        while each() do end
+      end)
+    end },
+    { "a create", nil, function(client, its)
+      return client.knowledge_bases.labels:create(its.kb, { name = "x" })
+    end },
+    { "a delete", nil, function(client, its)
+      return client.knowledge_bases.labels:delete(its.kb, its.label)
+    end },
+    { "a call of a path", nil, function(client)
+      return client:request("POST", "/chatbots/", { name = "x" })
+    end },
+    { "an import", nil, function(client, its)
+      return client.knowledge_bases:import_labels_excel(its.kb, its.source)
+    end },
+    { "an upload", nil, function(client, its)
+      return client.knowledge_bases.files:upload(its.kb, its.source)
+    end },
+    { "an upload's storage", "^/maiagent%-media", function(client, its)
+      return client.knowledge_bases.files:upload(its.kb, its.source)
+    end },
+    { "an upload's registration", "/files/$", function(client, its)
+      return client.knowledge_bases.files:upload(its.kb, its.source, nil,
+        { timeout = SHORT })
+    end },
+    { "an attachment", nil, function(client, its)
+      return client.uploads:put(its.source, "attachment")
+    end },
+    { "a download", nil, function(client, its)
+      return client:download(its.url, its.download)
+    end },
+    { "a file's download", nil, function(client, its)
+      return client.knowledge_bases.files:download(its.kb, its.file,
+        its.download)
+    end },
+    { "a translation's download", nil, function(client, its)
+      return client.knowledge_bases.files.translations:download(its.kb,
+        its.file, its.translation, its.download)
+    end },
+    { "a wait", nil, function(client, its)
+      return client.knowledge_bases.files:wait(its.kb, its.file,
+        { timeout = SHORT, interval = 0.01 })
+    end },
+    { "a wait for a translation", nil, function(client, its)
+      return client.knowledge_bases.files.translations:wait(its.kb, its.file,
+        its.translation, { timeout = SHORT, interval = 0.01 })
+    end },
+    { "many uploads", nil, function(client, its)
+      return client.knowledge_bases.files:upload_all(its.kb, { its.source })
+    end },
+    { "a synchronised folder", nil, synchronise },
+    { "a synchronised folder's uploads", "presigned", synchronise },
+  }
+
+  local function things(server)
+    local client = service.client(server)
+    local kb, folder = service.knowledge_base(client), child.folder()
+    local source = { content = "x", filename = "x.txt" }
+    local file = assert(client.knowledge_bases.files:upload(kb, source))
+    local translations = client.knowledge_bases.files.translations
+    assert(translations:create(kb, file.id, { targetLanguage = "en",
+      largeLanguageModelId = "00000000-0000-0000-0000-000000000001" }))
+    assert(os.execute("mkdir " .. folder .. "/data; echo x >" .. folder
+      .. "/data/x.txt"))
+    return { kb = kb, source = source, file = file.id, url = file.file,
+      folder = folder, data = folder .. "/data", download = folder .. "/a",
+      label = assert(client.knowledge_bases.labels:create(kb,
+        { name = "l" })).id,
+      translation = assert(translations:list(kb, file.id)).results[1].id }
+  end
+
+  -- Everything that a client tells while the requests of a flow go wrong; what
+  -- the service gives as a value is the caller's. Counts the errors, too.
+  local function hear(server, its, flow, faults, told)
     local function listen(info)
       told[#told + 1] = info
     end
-    local client = service.client(server,
-      { on_event = listen, on_retry = listen, max_retries = 1 })
+    local client, count = service.client(server, { on_event = listen,
+      on_retry = listen, max_retries = flow[4] or 0 }), 0
     told[#told + 1] = tostring(client)
-    for _, fault in ipairs({
-      { kind = "reset" },
-      { kind = "status", status = 500, body = "the key is " .. KEY },
-      { kind = "status", status = 400, json = { name = { KEY } } },
-      { kind = "status", status = 400, json = { [KEY] = { "odd" } } },
-      { kind = "status", status = 401, json = { detail = KEY } },
-      { kind = "status", status = 404, body = KEY,
-        headers = { ["X-Request-Id"] = KEY, ["Content-Type"] = KEY } },
-      { kind = "status", status = 200, body = "[" .. KEY },
-      { kind = "status", status = 429, headers = { ["Retry-After"] = KEY } },
-      { kind = "raw", bytes = "Api-Key " .. KEY .. "\r\n\r\n" },
-      { kind = "redirect", location = "http://127.0.0.1:1/" .. KEY },
-      { kind = "redirect", location = "ftp://" .. KEY .. "/" },
-    }) do
+    for _, row in ipairs(faults) do
+      local fault = { times = 2, path = flow[2] }
+      for name, value in pairs(row) do
+        fault[name] = value
+      end
       server:faults_clear()
-      fault.times = 2
       server:fault(fault)
-      local value, err = client.chatbots:list()
-      assert.is_nil(value)
-      told[#told + 1] = err
-      told[#told + 1] = tostring(err) .. err
+      local _, err = flow[3](client, its)
+      count = count + (err and 1 or 0)
+      told[#told + 1], told[#told + 2] = err, tostring(err)
+      os.remove(its.download) -- the service's own bytes
     end
+    server:faults_clear()
+    return count
   end
 
-  it("is in no error, event, retry or tostring", function()
-    local server, told = service.start({ api_key = KEY }), {}
-    hear(server, told)
-    assert.is_true(#told > 50)
-    assert.same({}, places_of(told))
-  end)
+  for _, flow in ipairs(FLOWS) do
+    it("is in no error, event, retry or file of " .. flow[1], function()
+      local server, told = service.start({ api_key = KEY }), {}
+      local its = things(server)
+      local failed = hear(server, its, flow, FAULTS, told)
+      hear(server, its, flow, ECHOES, told)
+      local code, found = child.run(its.folder, "grep -rlF " .. KEY .. " .")
+      child.remove(its.folder)
+      assert.is_true(failed > #FAULTS / 2, failed)
+      assert.same({}, places_of(told))
+      assert.equal(1, code, found)
+    end)
+  end
 
   it("is in one closure of the client alone", function()
     local server = testing.spawn({ api_key = KEY })

@@ -49,6 +49,14 @@ local function redactor(secret)
   end
 end
 
+--- Takes the key out of what the service wrote, for a message of ours.
+-- @tparam table state
+-- @tparam string text
+-- @treturn string
+local function redacted(state, text)
+  return redactor(select(2, state.settings.authorization()))(text)
+end
+
 --- Sets a caller's headers; raises what is wrong with them.
 -- @tparam userdata request
 -- @tparam table headers name → value
@@ -367,7 +375,7 @@ local function import_failure(pending, result, response)
     path = pending.call.path,
     request_id = id and pending.call.redact(id),
     attempts = response.attempts,
-  })
+  }, pending.call.redact)
 end
 
 --- One call of an operation.
@@ -398,7 +406,8 @@ local function store(state, options, url, parts, feed)
   local refused = options_of.refused_scheme(url, state.settings.allow_http,
     "the data", state.settings.base)
   if refused then
-    return nil, errors.new({ kind = "http", message = "storage: " .. refused })
+    return nil, errors.new({ kind = "http",
+      message = redacted(state, "storage: " .. refused) })
   end
   local request, problem = core.request("POST", url, { parts = parts })
   if not request then
@@ -424,6 +433,7 @@ return {
   launch = launch,
   nothing_came = nothing_came,
   prepare = prepare,
+  redacted = redacted,
   redactor = redactor,
   rows = rows,
   run = run,

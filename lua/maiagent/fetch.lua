@@ -48,6 +48,7 @@ local function dress(state, request, options, named)
   if options.headers and core.same_origin(url, named) then
     call.set_headers(request, options.headers)
   end
+  return select(2, state.settings.authorization()) -- to be hidden, too
 end
 
 -- What hides the secrets that it is told of, in messages.
@@ -205,8 +206,9 @@ local function description_of(state, request, sink, options, more)
   return result
 end
 
-local function impossible(problem)
-  return nil, errors.new({ kind = "http", message = "download: " .. problem })
+local function impossible(state, problem)
+  return nil, errors.new({ kind = "http",
+    message = call.redacted(state, "download: " .. problem) })
 end
 
 -- Gets a URL into a part that is not yet kept: exchange, sink, response; or
@@ -218,7 +220,7 @@ local function get(state, url, part, options, more)
     state.settings.allow_http, "the data", more.named)
   local missing = missing_folder(part)
   if problem then
-    return impossible(problem)
+    return impossible(state, problem)
   elseif missing then
     return nil, missing
   end
@@ -227,10 +229,9 @@ local function get(state, url, part, options, more)
   local from_url = sink_of.new(part, without_query(url), prepare,
     more.name)
   from_url.is_quiet, more.redact = more.is_quiet, redact
-  local request
-  request, problem = from_url:request(url)
+  local request, wrong = from_url:request(url)
   if not request then
-    return impossible(problem)
+    return impossible(state, wrong)
   end
   local pending = send.start(state.hub, request,
     description_of(state, request, from_url, options, more))
@@ -403,9 +404,9 @@ local function urls_in(exchange, sink)
   return answers and value or nil
 end
 
-local function incomplete(operation, answer)
+local function incomplete(state, operation, answer)
   local status = type(answer.status) == "string"
-    and " (status: " .. answer.status .. ")" or ""
+    and " (status: " .. call.redacted(state, answer.status) .. ")" or ""
   return errors.new({
     kind = "not_found",
     message = operation .. ": the translation is not completed" .. status,
@@ -458,7 +459,7 @@ local function translation(state, kb_id, file_id, id, path, given)
     sink:discard()
     local url = answer[VARIANTS[options.variant or "translated"]]
     if type(url) ~= "string" or url == "" then
-      return nil, incomplete(operation, answer), response
+      return nil, incomplete(state, operation, answer), response
     end
     return url
   end

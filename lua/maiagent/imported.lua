@@ -31,11 +31,12 @@ local function add(fields, path, message)
 end
 
 -- Adds a row's message to fields and gives it as it is told to a person.
-local function add_row(fields, item)
+local function add_row(fields, item, redact)
   local row = type(item) == "table" and whole(item.row)
   local reason = type(item) == "table" and text(item.error)
   local message = message_of(item)
-  add(fields, row and ("rows." .. row) or "nonFieldErrors", reason or message)
+  add(fields, row and ("rows." .. row) or "nonFieldErrors",
+    redact(reason or message))
   return (row and ("row " .. row .. ": ") or "") .. message
 end
 
@@ -54,9 +55,10 @@ end
 -- @param result decoded: success, updated_count, total_rows, errors (a list of
 --   row, file_id, error)
 -- @tparam table call method, path, status, request_id, attempts
+-- @tparam function redact takes the user's secret out of a text
 -- @treturn table|nil error of kind "invalid": fields has "rows.N" → list of
 --   messages, N as the service counts (the heading is row 1)
-local function failure(result, call)
+local function failure(result, call, redact)
   if type(result) ~= "table" then
     return nil
   end
@@ -66,7 +68,7 @@ local function failure(result, call)
   end
   local fields, shown = {}, {}
   for i, item in ipairs(list) do
-    local told = add_row(fields, item)
+    local told = add_row(fields, item, redact)
     shown[#shown + 1] = i <= SHOWN and told or nil
   end
   local fault =
@@ -74,7 +76,7 @@ local function failure(result, call)
   for name, value in pairs(call) do
     fault[name] = value
   end
-  fault.message = summary(result, list, shown)
+  fault.message = redact(summary(result, list, shown))
   return errors.new(fault)
 end
 

@@ -15,13 +15,13 @@ local TOLERATED = 5 -- rounds in a row that the service may fail to answer
 
 local rows = call.rows
 
-local function failed(id, name, object, reason)
+local function failed(watch, id, name, object, reason)
   return errors.new({
     kind = "file",
     id = id,
-    message = ("%s: %s: %s"):format(name,
+    message = call.redacted(watch.state, ("%s: %s: %s"):format(name,
       progress.text(progress.status_of(object)) or "failed",
-      progress.text(reason) or "the service gives no reason"),
+      progress.text(reason) or "the service gives no reason")),
   })
 end
 
@@ -31,11 +31,13 @@ local function failure_of_file(watch, id, file)
     { watch.ids[1], id }, nil, watch:look())
   local reason = type(answer) == "table" and answer.errorMessage
   local name = progress.text(file.filename)
-  return failed(id, name and name .. " (" .. id .. ")" or id, file, reason)
+  name = name and name .. " (" .. id .. ")" or id
+  return failed(watch, id, name, file, reason)
 end
 
-local function failure_of_translation(_, id, translation)
-  return failed(id, "translation " .. id, translation, translation.errorMessage)
+local function failure_of_translation(watch, id, translation)
+  return failed(watch, id, "translation " .. id, translation,
+    translation.errorMessage)
 end
 
 -- What can be waited for: how one is read, and what it says.
