@@ -62,6 +62,7 @@ local HTTP = [[
   }
   server {
     listen 127.0.0.1:${port};
+    access_log ${folder}/access.log;
     location /ping { content_by_lua_block { ngx.say "pong" } }
     location /seen {
       content_by_lua_block { ngx.say(ngx.shared.seen:get(ngx.var.arg_phase)) }
@@ -143,6 +144,19 @@ local HTTP = [[
         ngx.say(task:done(), " ", tostring(task), " ", ended and ended.kind)
       }
     }
+    location /failures {
+      content_by_lua_block {
+        local once = client:with({ max_retries = 0 })
+        once:go(function()
+          maiagent.assert(once.chatbots:list())
+        end)
+        for i = 1, 3 do
+          local _, err = once.chatbots:list()
+          ngx.log(ngx.ERR, tostring(err), " ", tostring(once))
+        end
+        maiagent.assert(once.chatbots:list())
+      }
+    }
     location /hang {
       lua_check_client_abort on;
       content_by_lua_block { client.chatbots:list() }
@@ -212,7 +226,7 @@ describe("nginx", function()
   local server, place, port
 
   setup(function()
-    server = testing.spawn()
+    server = testing.spawn({ api_key = "planted.0123456789abcdefKEY" })
     server:fault({ kind = "delay", seconds = 0.2, times = math.huge })
     place = nginx.new()
     place.data = child.root .. "/examples/data"
@@ -372,8 +386,27 @@ describe("nginx", function()
     assert.is_true(socket.gettime() - started < 1)
   end)
 
+  -- One error is raised by a task, three are logged; one ends the request, of
+  -- which nginx prints that it is no text.
+  it("logs errors without the key, whatever the service says", function()
+    server:faults_clear()
+    server:fault({ kind = "status", status = 401, path = "chatbots", times = 5,
+      json = { detail = "not the key " .. server.api_key } })
+    assert.equal("500", (get(port, "/failures")))
+    local log = nginx.read(place, "error.log")
+    assert.equal(4, select(2, log:gsub("401: not the key %[redacted%]", "")))
+    assert.truthy(log:find("runtime error: unknown reason", 1, true))
+  end)
+
   it("answers in the last phase of a worker that goes", function()
     child.output_of("kill -HUP " .. place.pid)
     assert.equal("2", seen(port, "exit_worker"))
+  end)
+
+  it("leaves the key in no log and no other file", function()
+    assert.truthy(nginx.read(place, "access.log"):find("/failures", 1, true))
+    local code, found = child.run(place.folder, "grep -rlF "
+      .. child.quoted(server.api_key) .. " .")
+    assert.equal(1, code, found)
   end)
 end)
