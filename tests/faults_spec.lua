@@ -262,7 +262,7 @@ describe("a handshake of TLS that is reset", function()
 
   local function client_of(base_url, options)
     local all = { api_key = "key", base_url = base_url,
-      timeout = pace.seconds(20) }
+      timeout = { connect = pace.seconds(10), total = pace.seconds(20) } }
     for name, value in pairs(options) do
       all[name] = value
     end

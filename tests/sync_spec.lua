@@ -236,6 +236,8 @@ describe("knowledge_bases:sync", function()
   end)
 
   it("tells what failed on the service, and retries it if asked", function()
+    -- Longer than it takes to look at the new copy once.
+    server.state.options.processing_time = pace.seconds(0.4)
     write("fail.txt", "one")
     sync()
     wait_until_done()
