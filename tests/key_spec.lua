@@ -153,6 +153,8 @@ describe("a planted key", function()
     end },
     { "a synchronised folder", nil, synchronise },
     { "a synchronised folder's uploads", "presigned", synchronise },
+    { "a synchronised folder's failures", "/latest%-failed%-reason/",
+      synchronise },
   }
 
   local function things(server)
@@ -163,8 +165,10 @@ describe("a planted key", function()
     local translations = client.knowledge_bases.files.translations
     assert(translations:create(kb, file.id, { targetLanguage = "en",
       largeLanguageModelId = "00000000-0000-0000-0000-000000000001" }))
-    assert(os.execute("mkdir " .. folder .. "/data; echo x >" .. folder
-      .. "/data/x.txt"))
+    assert(client.knowledge_bases.files:upload(kb,
+      { content = "x\n", filename = "fail.txt" }))
+    assert(os.execute(("mkdir %s/data; cd %s/data; echo x >x.txt; "
+      .. "echo x >fail.txt"):format(folder, folder)))
     return { kb = kb, source = source, file = file.id, url = file.file,
       folder = folder, data = folder .. "/data", download = folder .. "/a",
       label = assert(client.knowledge_bases.labels:create(kb,
@@ -199,8 +203,8 @@ describe("a planted key", function()
 
   for _, flow in ipairs(FLOWS) do
     it("is in no error, event, retry or file of " .. flow[1], function()
-      local server, told = service.start({ api_key = KEY }), {}
-      local its = things(server)
+      local server = service.start({ api_key = KEY, processing_time = 0 })
+      local its, told = things(server), {}
       local failed = hear(server, its, flow, FAULTS, told)
       hear(server, its, flow, ECHOES, told)
       local code, found = child.run(its.folder, "grep -rlF " .. KEY .. " .")

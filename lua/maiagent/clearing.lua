@@ -119,7 +119,7 @@ local function reasons_of(state, kb_id, files, options, concurrency)
   for i = 1, #files do
     local answer = answers[i]
     local text = type(answer) == "table" and answer.errorMessage
-    texts[i] = type(text) == "string" and text or nil
+    texts[i] = type(text) == "string" and call.redacted(state, text) or nil
   end
   return texts
 end
