@@ -24,18 +24,25 @@ local IN_VECTORS = "GLIBC_TUNABLES="
   .. "glibc.cpu.x86_rep_movsb_threshold=100000000:"
   .. "glibc.cpu.x86_rep_stosb_threshold=100000000"
 
-local function total(settings, command)
-  local text = bench.output_of(("LUA_PATH=%s %s valgrind --tool=callgrind "
+local function started(settings, command)
+  return assert(io.popen(("LUA_PATH=%s %s valgrind --tool=callgrind "
     .. "--callgrind-out-file=/dev/null %s 2>&1 >/dev/null"):format(
-    bench.quoted(package.path), settings, command))
-  local count = text:match("Collected : (%d+)")
-  return tonumber((assert(count, "failed: " .. command .. "\n" .. text)))
+    bench.quoted(package.path), settings, command)))
 end
 
--- Of one time of what the command does as often as its %d says.
+local function total(pipe)
+  local text = pipe:read("*a")
+  pipe:close()
+  local count = text:match("Collected : (%d+)")
+  return tonumber((assert(count, "nothing was counted:\n" .. text)))
+end
+
+-- Of one time of what the command does as often as its %d says. Both runs go
+-- on together: that changes no count.
 local function instructions(settings, command)
-  return (total(settings, command:format(MANY))
-    - total(settings, command:format(FEW))) / (MANY - FEW)
+  local many = started(settings, command:format(MANY))
+  local few = started(settings, command:format(FEW))
+  return (total(many) - total(few)) / (MANY - FEW)
 end
 
 -- The commands: a call of ours, one of bare libcurl, the decoder alone.
