@@ -620,6 +620,19 @@ describe("knowledge_bases:sync", function()
       names_of(sync({ hidden = true })).uploaded)
   end)
 
+  it("sends names of 255 characters, and none of one more", function()
+    local folder = ("n"):rep(200) .. "/"
+    local longest = { folder .. ("m"):rep(54),
+      ("ä"):rep(127) .. "/" .. ("ö"):rep(127) }
+    for _, name in ipairs(longest) do
+      write(name, "1")
+    end
+    write(folder .. ("m"):rep(55), "1")
+    local names = names_of(sync())
+    assert.same(longest, names.uploaded)
+    assert.same({ folder .. ("m"):rep(55) }, names.failed)
+  end)
+
   it("says which names cannot be sent, in a dry run too", function()
     for name in pairs({ ["a\1b"] = 1, ["a\27[2J"] = 1, ["a\127"] = 1,
       ["tab\there"] = 1, ["folder\1/inside"] = 1 })

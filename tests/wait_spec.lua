@@ -332,18 +332,20 @@ describe("client:gather", function()
   it("tells which failed", function()
     local server = service.start()
     local client = service.client(server)
+    local function nowhere()
+      return client.chatbots:get("nowhere")
+    end
     local results, errors = client:gather({
-      function()
-        return client.chatbots:get("nowhere")
-      end,
+      nowhere,
       function()
         return false
       end,
+      nowhere,
     })
-    assert.is_nil(results[1])
+    assert.same({ [2] = false }, results)
     assert.equal("not_found", errors[1].kind)
-    assert.is_false(results[2])
     assert.is_nil(errors[2])
+    assert.equal("not_found", errors[3].kind)
   end)
 
   it("raises what one raises and cancels the others", function()
