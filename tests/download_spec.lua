@@ -84,7 +84,7 @@ end
 
 -- Answers with a file as storage does. file: content, headers, ranges (false:
 -- it knows none), blind (to If-Range), cut (bytes after which the line drops),
--- name (extra headers).
+-- shift and total (what it says of a range, though that is another).
 local function serve(connection, request, file)
   local first = tonumber((header_of(request, "Range") or ""):match("=(%d+)-"))
   local headers, body, status = {}, file.content, 200
@@ -98,7 +98,8 @@ local function serve(connection, request, file)
       return
     end
     headers["Content-Range"] = ("bytes %d-%d/%d"):format(
-      first + (file.shift or 0), #file.content - 1, #file.content)
+      first + (file.shift or 0), #file.content - 1,
+      file.total or #file.content)
     status, body = 206, file.content:sub(first + 1)
   end
   local whole = raw_server.reply(body, status, lines(headers))
@@ -271,6 +272,8 @@ local RESUMED = {
     { OTHER, CHANGED, blind = true }, "bytes=5000-", 3 },
   { "anew where the rest is of another length", { DATED, 5000 },
     { DATED, CHANGED .. "more", blind = true }, "bytes=5000-", 3 },
+  { "anew where the whole is of another length", { DATED, 5000 },
+    { DATED, total = SIZE + 1 }, "bytes=5000-", 3 },
   { "anew where the date is another", { DATED, 5000 },
     { { ["Last-Modified"] = "Wed, 01 Jul 2026 10:00:01 GMT" }, CHANGED,
       blind = true }, "bytes=5000-", 3 },

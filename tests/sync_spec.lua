@@ -621,16 +621,16 @@ describe("knowledge_bases:sync", function()
   end)
 
   it("sends names of 255 characters, and none of one more", function()
-    local folder = ("n"):rep(200) .. "/"
-    local longest = { folder .. ("m"):rep(54),
+    local long = ("n"):rep(200) .. "/"
+    local longest = { long .. ("m"):rep(54),
       ("ä"):rep(127) .. "/" .. ("ö"):rep(127) }
     for _, name in ipairs(longest) do
       write(name, "1")
     end
-    write(folder .. ("m"):rep(55), "1")
+    write(long .. ("m"):rep(55), "1")
     local names = names_of(sync())
     assert.same(longest, names.uploaded)
-    assert.same({ folder .. ("m"):rep(55) }, names.failed)
+    assert.same({ long .. ("m"):rep(55) }, names.failed)
   end)
 
   it("says which names cannot be sent, in a dry run too", function()
