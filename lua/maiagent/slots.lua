@@ -51,33 +51,35 @@ local function new(limit, count)
   }
 end
 
-local function head(self)
-  while self.first <= self.last do
-    local ticket = self.queue[self.first]
-    if ticket then
-      return ticket
-    end
+-- Whether anyone queues; `first` is the place then. The ticket itself is not
+-- given: in a register of whoever looks it would outlive a dropped caller, for
+-- as long as the one who looks waits.
+local function is_wanted(self)
+  while self.first <= self.last and not self.queue[self.first] do
     self.first = self.first + 1
   end
+  return self.first <= self.last
 end
 
 --- How many requests could be begun now without going before anyone.
 -- @tparam table slots
 -- @treturn integer
 local function room(self)
-  return head(self) and 0 or self.limit - self.count()
+  return is_wanted(self) and 0 or self.limit - self.count()
 end
 
 --- Begins what may be begun.
 -- @tparam table slots
 -- @treturn boolean whether anything was
 local function serve(self)
-  local ticket, any = head(self), false
-  while ticket and self.count() < self.limit do
-    ticket:close()
-    ticket.ok, ticket.problem = pcall(ticket.begin, ticket.pending)
-    any = true
-    ticket = head(self)
+  local any = false
+  while is_wanted(self) and self.count() < self.limit do
+    local ticket = self.queue[self.first]
+    if ticket then -- the collector may have come by since
+      ticket:close()
+      ticket.ok, ticket.problem = pcall(ticket.begin, ticket.pending)
+      any = true
+    end
   end
   return any
 end
