@@ -2,7 +2,8 @@
 -- knows the order (arguments → request → wire → value).
 --
 -- A state is what a client's proxies share: hub (of `wait`), settings (of
--- `options`) and random (a generator for jitter).
+-- `options`), random (a generator for jitter) and descriptions (how each kind
+-- of call is sent).
 
 local arguments = require("maiagent.arguments")
 local core = require("maiagent.core")
@@ -122,11 +123,11 @@ end
 
 --- How a request is to be sent, as `send` takes it.
 -- @tparam table state
--- @tparam userdata request
 -- @tparam table options of the call, checked
--- @tparam table more as for `launch`; and secret, follow, repeatable, feed
+-- @tparam table more as for `launch`; and repeatable, feed
+-- @tparam function|nil follow as `send` takes it
 -- @treturn table
-local function transport(state, request, options, more)
+local function transport(state, options, more, follow)
   local settings = state.settings
   -- What a reader gave is gone: it cannot be given again.
   local max_retries = more.feed and 0
@@ -134,15 +135,13 @@ local function transport(state, request, options, more)
   local timeout = more.file and settings.file_timeout or settings.timeout
   return {
     operation = more.operation,
-    path = request:path(),
     timeout = options.timeout
       and options_of.merged(timeout, options.timeout) or timeout,
     max_retries = max_retries,
     random = state.random,
     repeatable = more.repeatable,
     settings = exchange_settings(state, options, more),
-    redact = more.secret and redactor(more.secret),
-    follow = more.follow,
+    follow = follow,
     on_event = settings.on_event,
     on_retry = settings.on_retry,
     on_progress = options.on_progress,
@@ -166,29 +165,44 @@ local function follower(state, options, reply)
   end
 end
 
+-- Made once where a call has nothing of its own, as most have not: that saves
+-- 11,000 of the 96,000 instructions that Lua took for a call.
+local function description_of(state, options, more)
+  local plain = options == options_of.NONE and not more.feed
+  local known = plain and state.descriptions[more]
+  if known then
+    return known
+  end
+  local made =
+    transport(state, options, more, follower(state, options, more.reply))
+  if plain then
+    state.descriptions[more] = made
+  end
+  return made
+end
+
 --- Puts a request of this API on the wire.
 -- @tparam table state
 -- @tparam userdata request prepared; gets its headers and the key here
 -- @tparam table options of the call, checked
 -- @tparam table more operation, reply, settings, progress, file (whether the
---   body or the answer is one)
+--   body or the answer is one); the same table for the same kind of call
 -- @treturn table pending
 local function launch(state, request, options, more)
-  more.secret = dress(state, request, options, more.reply)
-  more.follow = follower(state, options, more.reply)
-  local description = transport(state, request, options, more)
-  return send.start(state.hub, request, description)
+  local secret = dress(state, request, options, more.reply)
+  local description = description_of(state, options, more)
+  return send.start(state.hub, request, description, redactor(secret))
 end
 
 local function decode_error(response, text, problem, pending)
-  local redact, id = pending.call.redact, response.request_id
+  local redact, id = pending.redact, response.request_id
   return errors.new({
     kind = "decode",
     status = response.status,
     message = "the answer is not what the API promises: " .. redact(problem),
     body = redact(text):sub(1, BODY_LIMIT),
     method = pending.request:method(),
-    path = pending.call.path,
+    path = pending.first:path(),
     request_id = id and redact(id),
     attempts = response.attempts,
   })
@@ -220,10 +234,10 @@ local function nothing_came(pending, exchange, response)
     message = "answered " .. response.status .. ", with which no file comes",
   }, {
     method = "GET",
-    path = pending.call.path,
+    path = pending.first:path(),
     request_id = response.request_id,
     attempts = response.attempts,
-  }, pending.call.redact)
+  }, pending.redact)
 end
 
 -- How each kind of reply becomes a value.
@@ -334,6 +348,27 @@ local function prepare(state, row, ids, params, options, name)
   return request
 end
 
+local function new_kind(row, feed)
+  return {
+    operation = row.operation,
+    reply = row.reply,
+    file = row.body == "form" or row.reply == "file",
+    repeatable = REPEATABLE[row.operation],
+    feed = feed,
+    progress = row.reply == "file" and "received" or "sent",
+  }
+end
+
+local kinds = {} -- row → what `launch` is to know of it
+
+local function kind_of(row, feed)
+  if feed then
+    return new_kind(row, feed)
+  end
+  kinds[row] = kinds[row] or new_kind(row)
+  return kinds[row]
+end
+
 --- Arguments to a request on the wire: nothing is sent before all is checked.
 -- @tparam table state
 -- @tparam table row of core.describe()
@@ -356,14 +391,7 @@ local function begin(state, row, ids, params, given)
     end
   end
   local request = prepare(state, row, ids, params, options)
-  return launch(state, request, options, {
-    operation = row.operation,
-    reply = row.reply,
-    file = row.body == "form" or row.reply == "file",
-    repeatable = REPEATABLE[row.operation],
-    feed = feed,
-    progress = row.reply == "file" and "received" or "sent",
-  })
+  return launch(state, request, options, kind_of(row, feed))
 end
 
 -- The forms of this API are imports: their answers tell failures with 200.
@@ -372,10 +400,10 @@ local function import_failure(pending, result, response)
   return require("maiagent.imported").failure(result, {
     status = response.status,
     method = pending.request:method(),
-    path = pending.call.path,
-    request_id = id and pending.call.redact(id),
+    path = pending.first:path(),
+    request_id = id and pending.redact(id),
     attempts = response.attempts,
-  }, pending.call.redact)
+  }, pending.redact)
 end
 
 --- One call of an operation.
@@ -414,16 +442,15 @@ local function store(state, options, url, parts, feed)
     local message = "storage: " .. problem
     return nil, errors.new({ kind = "decode", message = message })
   end
-  return send.start(state.hub, request, transport(state, request, options, {
+  return send.start(state.hub, request, transport(state, options, {
     operation = "storage",
     settings = { elsewhere = not core.same_origin(url, state.settings.base) },
     file = true,
     repeatable = not feed, -- the same bytes under the same key
     feed = feed,
-    secret = select(2, state.settings.authorization()),
     progress = "sent",
     is_step = true,
-  }))
+  }), redactor(select(2, state.settings.authorization())))
 end
 
 return {

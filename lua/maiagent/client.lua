@@ -15,8 +15,9 @@ local STATE = {}
 local METHODS =
   { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 
--- What `arguments` has to know of a request by its path.
+-- What `arguments` and `launch` have to know of a request by its path.
 local REQUEST = { operation = "client:request", name = "request" }
+local BY_PATH = { operation = "request", reply = "any" }
 
 local RESOURCES = resources.top_level()
 
@@ -59,6 +60,7 @@ function Client.__tostring(client)
 end
 
 local function attach(state)
+  state.descriptions = {}
   local client = { [STATE] = state }
   for resource in pairs(RESOURCES) do
     client[resource] = resources.proxy_of(state, resource)
@@ -80,7 +82,8 @@ local function content_of(verb, params, options)
       errors.misuse("client:request: params must be a table, got "
         .. type(params))
     end
-    return { query = options_of.merged(params or {}, options.query) }
+    local query = options.query
+    return { query = params and options_of.merged(params, query) or query }
   end
   if params == nil then
     return { query = options.query }
@@ -123,8 +126,7 @@ function methods:request(verb, path, params, options, ...)
   if not request then
     errors.misuse("client:request: " .. problem)
   end
-  local pending = call.launch(state, request, options,
-    { operation = "request", reply = "any" })
+  local pending = call.launch(state, request, options, BY_PATH)
   return errors.outcome(call.collect(state, pending, "any"))
 end
 

@@ -186,8 +186,8 @@ end
 -- The way there
 --
 
-local function description_of(state, request, sink, options, more)
-  local result = call.transport(state, request, options, {
+local function description_of(state, sink, options, more)
+  local result = call.transport(state, options, {
     operation = more.operation,
     file = true,
     progress = "received",
@@ -195,7 +195,7 @@ local function description_of(state, request, sink, options, more)
     settings = sink.settings,
   })
   sink.settings = result.settings
-  result.sink, result.redact = sink, more.redact
+  result.sink = sink
   result.follow = function(target, from)
     local refused = refusal(state, target, from)
     if refused then
@@ -228,13 +228,13 @@ local function get(state, url, part, options, more)
   local prepare = preparer(state, options, more.named, hide)
   local from_url = sink_of.new(part, without_query(url), prepare,
     more.name)
-  from_url.is_quiet, more.redact = more.is_quiet, redact
+  from_url.is_quiet = more.is_quiet
   local request, wrong = from_url:request(url)
   if not request then
     return impossible(state, wrong)
   end
   local pending = send.start(state.hub, request,
-    description_of(state, request, from_url, options, more))
+    description_of(state, from_url, options, more), redact)
   local exchange, err, response = pending:finish()
   if not exchange then
     return nil, err, response

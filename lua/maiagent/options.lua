@@ -343,21 +343,25 @@ local function copy(settings, given)
   return result
 end
 
+-- What nobody gave; nothing is ever written into options.
+local NONE = {}
+
 --- Checks what a caller gave for options; raises what is wrong with them.
 -- @tparam string kind "call", "upload", "download", "upload_all",
 --   "sync", "wait", "map" or "step"
 -- @tparam string name of the method, for messages
 -- @tparam table|nil given
--- @treturn table the options (an empty table for nil)
+-- @treturn table the options (NONE for nil)
 local function checked(kind, name, given)
   if given == nil then
-    return {}
+    return NONE
   end
   check(name, given, KINDS[kind])
   return given
 end
 
 return {
+  NONE = NONE,
   checked = checked,
   client = client,
   copy = copy,

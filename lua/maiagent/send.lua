@@ -54,7 +54,7 @@ end
 local function emit(pending, event)
   event.operation = pending.call.operation
   event.method = pending.request:method()
-  event.path = pending.call.path
+  event.path = pending.first:path()
   event.attempt = pending.attempts
   callback(pending, pending.call.on_event, event)
 end
@@ -89,18 +89,10 @@ local function begin(pending)
   end
 end
 
-local function timed_out(message)
-  return { kind = "timeout", message = message }
-end
-
 -- Seconds without a byte while somebody looked: a page that was asked for
 -- ahead may have come long ago and waits in the kernel.
 local function idle_time(pending)
   return math.min(pending.exchange:idle(), now() - pending.watched_since)
-end
-
-local function rested(pending)
-  return not pending.rests_until or now() >= pending.rests_until
 end
 
 -- The subject that `wait` asks: done when the exchange is, or when the call's
@@ -110,8 +102,8 @@ function methods:done(early)
   if self.ticket then
     return self.ticket:done() or self.hub.closed or false
   end
-  if exchange:done()
-    or (self.call.feed and rested(self) and exchange:hungry())
+  local rests = self.rests_until and now() < self.rests_until
+  if exchange:done() or (self.call.feed and not rests and exchange:hungry())
   then
     return true
   elseif early then
@@ -138,20 +130,23 @@ local function report_progress(pending)
   end
 end
 
-local function overdue(pending)
+local function overdue(pending, task)
   local timeout = pending.call.timeout
-  local stopped = wait.stopped(pending.hub)
+  local stopped = wait.stopped(pending.hub, task)
   if stopped then
     return { kind = "cancelled", message = stopped }
   end
-  if now() >= pending.deadline then
-    return timed_out(string.format(
+  local time = now()
+  if time >= pending.deadline then
+    return { kind = "timeout", message = string.format(
       "no whole answer within %g s (timeout.total)%s", timeout.total,
-      pending.ticket and pending.ticket:reason() or ""))
+      pending.ticket and pending.ticket:reason() or "") }
   end
-  if pending.exchange and idle_time(pending) >= timeout.idle then
-    return timed_out(string.format(
-      "not a byte moved for %g s (timeout.idle)", timeout.idle))
+  if pending.exchange and time >= pending.watched_since + timeout.idle
+    and idle_time(pending) >= timeout.idle
+  then
+    return { kind = "timeout", message = string.format(
+      "not a byte moved for %g s (timeout.idle)", timeout.idle) }
   end
 end
 
@@ -205,12 +200,12 @@ end
 -- Waits for a slot, where there is a limit.
 local function take_slot(pending)
   local ticket, problem = pending.ticket, nil
-  wait.watch(pending.hub, pending)
+  local task = wait.watch(pending.hub, pending)
   while not ticket:done() and not problem do
     wait.pause(pending.hub, pending, pending.deadline)
-    problem = not ticket:done() and overdue(pending) or nil
+    problem = not ticket:done() and overdue(pending, task) or nil
   end
-  wait.watch(pending.hub, nil)
+  wait.unwatch(task)
   ticket:close()
   if ticket:begun() then
     announce(pending)
@@ -223,11 +218,11 @@ end
 
 local function await(pending)
   local exchange = pending.exchange
-  wait.watch(pending.hub, pending)
+  local task = wait.watch(pending.hub, pending)
   pending.watched_since = now()
   local problem, until_when
   while not problem and not exchange:done() do
-    problem = overdue(pending)
+    problem = overdue(pending, task)
     if not problem then
       problem, until_when = attend(pending)
     end
@@ -235,7 +230,7 @@ local function await(pending)
       wait.pause(pending.hub, pending, until_when)
     end
   end
-  wait.watch(pending.hub, nil)
+  wait.unwatch(task)
   if not problem and pending.call.on_progress then
     local refused = report_progress(pending)
     problem = pending.call.is_step and refused or nil
@@ -289,7 +284,7 @@ local function announce_retry(pending, delay, outcome)
     kind = outcome.kind,
     message = outcome.message,
     method = pending.request:method(),
-    path = pending.call.path,
+    path = pending.first:path(),
     operation = pending.call.operation,
   }
   if pending.call.on_retry then
@@ -388,9 +383,9 @@ end
 local function failure_of(pending, outcome)
   return errors.new({
     kind = outcome.kind,
-    message = pending.call.redact(outcome.message),
+    message = pending.redact(outcome.message),
     method = pending.request:method(),
-    path = pending.call.path,
+    path = pending.first:path(),
     attempts = pending.attempts,
     sent = outcome.sent or false,
   })
@@ -398,11 +393,10 @@ end
 
 local function status_error(pending, outcome, answered)
   local text = pending.exchange:body()
-  local content_type = pending.exchange:header("content-type")
   local answer = {
     status = outcome.status,
     text = text,
-    content_type = content_type,
+    content_type = pending.exchange:header("content-type"),
     value = core.decode(text),
   }
   if outcome.location then
@@ -410,11 +404,11 @@ local function status_error(pending, outcome, answered)
   end
   return errors.from_status(answer, {
     method = pending.request:method(),
-    path = pending.call.path,
+    path = pending.first:path(),
     attempts = pending.attempts,
     request_id = answered.request_id,
     retry_after = outcome.retry_after,
-  }, pending.call.redact)
+  }, pending.redact)
 end
 
 local function conclude(pending, outcome)
@@ -476,17 +470,19 @@ end
 -- @tparam table hub of `wait`
 -- @tparam userdata request
 -- @tparam table call timeout (idle, total), what `retry.delay` wants, settings
---   (of the exchange), path, operation, redact, follow (prepares a request for
---   a redirect's target and the URL before it, or gives nil and the reason),
---   on_event, on_retry, on_progress, progress ("sent" or "received"), feed
---   (gives the next bytes of a body, nil at its end, or nil and a message),
---   sink (where a file goes: see `fetch`), is_step (of a flow, which
---   the last on_progress may end, too)
+--   (of the exchange), operation, follow (prepares a request for a redirect's
+--   target and the URL before it, or gives nil and the reason), on_event,
+--   on_retry, on_progress, progress ("sent" or "received"), feed (gives the
+--   next bytes of a body, nil at its end, or nil and a message), sink (where a
+--   file goes: see `fetch`), is_step (of a flow, which the last on_progress
+--   may end, too)
+-- @tparam function redact takes secrets out of a text
 -- @treturn table pending: `:finish()`, `:cancel()`
-local function start(hub, request, call)
+local function start(hub, request, call, redact)
   wait.waiter(hub)
   local pending = setmetatable({
-    hub = hub, request = request, call = call, attempts = 0, redirects = 0,
+    hub = hub, call = call, request = request, first = request, attempts = 0,
+    redirects = 0, deadline = 0, watched_since = 0, redact = redact,
     before = false, -- of `wait.give_up`
   }, Pending)
   -- What is asked for ahead neither queues nor takes the last slot: it may be

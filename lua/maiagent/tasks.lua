@@ -29,12 +29,15 @@ end
 --- Why nothing more may be begun here: the client is closed, or the running
 -- task, or one that it was made by, is cancelled.
 -- @tparam table hub
+-- @tparam table|false|nil task the running one, false for none; nil: looked up
 -- @treturn string|nil the reason
-local function stopped(self)
+local function stopped(self, task)
   if self.closed then
     return "the client is closed"
   end
-  local task = running(self)
+  if task == nil then
+    task = running(self)
+  end
   while task do
     if task.cancelled then
       return "the task was cancelled"

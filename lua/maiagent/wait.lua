@@ -234,7 +234,8 @@ end
 -- @tparam table hub
 -- @treturn string|nil the reason
 local function refused(self)
-  local reason, task = tasks.stopped(self), tasks.running(self)
+  local task = tasks.running(self) or false
+  local reason = tasks.stopped(self, task)
   drop_failed_wait(self, task)
   if reason and task then
     task.refusals = (task.refusals or 0) + 1
@@ -352,11 +353,21 @@ end
 --- Tells the running task, if any, which request it waits for, so that it
 -- can be cancelled with it.
 -- @tparam table hub
--- @tparam table|nil exchange with done() and close()
+-- @tparam table exchange with done() and close()
+-- @treturn table|false the task, for `unwatch` and `stopped`
 local function watch(self, exchange)
-  local task = tasks.running(self)
+  local task = tasks.running(self) or false
   if task then
     task.exchange = exchange
+  end
+  return task
+end
+
+--- Tells it that it waits no more.
+-- @tparam table|false task
+local function unwatch(task)
+  if task then
+    task.exchange = nil
   end
 end
 
@@ -392,6 +403,7 @@ return {
   sleep = sleep,
   step = step,
   stopped = tasks.stopped,
+  unwatch = unwatch,
   waiter = host.waiter,
   watch = watch,
 }

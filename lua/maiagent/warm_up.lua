@@ -17,10 +17,11 @@ local send = require("maiagent.send")
 local function run(state)
   local request = core.request("HEAD", core.join(state.settings.base, "/"))
   local secret = select(2, state.settings.authorization())
-  local how = call.transport(state, request, { max_retries = 0 },
-    { operation = "warm_up", secret = secret })
+  local how = call.transport(state, { max_retries = 0 },
+    { operation = "warm_up" })
   how.on_event, how.on_retry = nil, nil
-  local pending = send.start(state.hub, request, how)
+  local pending = send.start(state.hub, request, how,
+    call.redactor(secret))
   local _, err, response = pending:finish()
   if not response then
     return nil, err
