@@ -9,6 +9,8 @@ local testing = require("maiagent.testing")
 
 local open, answer, get = nginx.open, nginx.answer, nginx.get
 
+local SLOW = { kind = "delay", seconds = 0.2, times = math.huge }
+
 local ENVIRONMENT = [[
 env MAIAGENT_API_KEY;
 env MAIAGENT_BASE_URL;]]
@@ -227,7 +229,7 @@ describe("nginx", function()
 
   setup(function()
     server = testing.spawn({ api_key = "planted.0123456789abcdefKEY" })
-    server:fault({ kind = "delay", seconds = 0.2, times = math.huge })
+    server:fault(SLOW)
     place = nginx.new()
     place.data = child.root .. "/examples/data"
     place.path, place.cpath = package.path, os.getenv("NGINX_CPATH")
@@ -345,7 +347,8 @@ describe("nginx", function()
   end)
 
   it("leaves nothing behind of a client that went away", function()
-    server:fault({ kind = "hang", path = "chatbots", times = 5 })
+    server:faults_clear()
+    server:fault({ kind = "hang", path = "chatbots", times = math.huge })
     local before = #server:log()
     for _ = 1, 5 do
       local connection = open(port, "/hang")
@@ -360,6 +363,8 @@ describe("nginx", function()
     repeat
       left = select(2, get(port, "/under_way"))
     until left == "0" or socket.gettime() > deadline
+    server:faults_clear()
+    server:fault(SLOW)
     assert.equal("0", left)
   end)
 
