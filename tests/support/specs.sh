@@ -122,7 +122,7 @@ fail() {
 }
 if [ -s "$temporary/valgrind" ]; then
   cat "$temporary/valgrind"
-  fail "valgrind has findings"
+  fail "valgrind has findings (exit code $code)"
 fi
 grep -q '^left open:$' "$log" && fail "descriptors are left open (see above)"
 [ -z "$(ls -A "$temporary/left")" ] ||
