@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "peak.h"
+
 static struct {
   const char *url;
   long count, in_flight, begun, done;
@@ -94,18 +96,6 @@ static double seconds(clockid_t clock) {
   return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static long peak(void) {
-  char line[256];
-  long kibibytes = 0;
-  FILE *file = fopen("/proc/self/status", "r");
-  while (file && fgets(line, sizeof line, file))
-    if (sscanf(line, "VmHWM: %ld", &kibibytes) == 1)
-      break;
-  if (file)
-    fclose(file);
-  return kibibytes;
-}
-
 int main(int argc, char **argv) {
   if (argc < 4)
     return 2;
@@ -122,6 +112,6 @@ int main(int argc, char **argv) {
   else
     one_by_one();
   printf("%.9f %.9f %ld\n", seconds(CLOCK_MONOTONIC) - wall,
-         seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu, peak());
+         seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu, peak_of("/proc/self/status"));
   return 0;
 }

@@ -23,18 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static long peak_of(pid_t process) {
-  char path[64], line[256];
-  long kibibytes = 0;
-  snprintf(path, sizeof path, "/proc/%ld/status", (long)process);
-  FILE *file = fopen(path, "r");
-  while (file && fgets(line, sizeof line, file))
-    if (sscanf(line, "VmHWM: %ld", &kibibytes) == 1)
-      break;
-  if (file)
-    fclose(file);
-  return kibibytes;
-}
+#include "peak.h"
 
 static pid_t start(char **command) {
   pid_t process = fork();
@@ -66,13 +55,15 @@ static long run(char **command) {
   long options = PTRACE_O_TRACEEXIT | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
   long peak = 0;
   int status = 0;
+  char path[64];
   pid_t process = start(command);
   if (process < 0 || wait_for(process, &status) < 0 || !WIFSTOPPED(status))
     return 0;
+  snprintf(path, sizeof path, "/proc/%ld/status", (long)process);
   ptrace(PTRACE_SETOPTIONS, process, NULL, options);
   while (WIFSTOPPED(status)) {
     if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8))
-      peak = peak_of(process);
+      peak = peak_of(path);
     ptrace(PTRACE_CONT, process, NULL, (long)signal_at(status));
     if (wait_for(process, &status) < 0)
       return 0;
