@@ -238,12 +238,7 @@ local function resetting_process(count)
   end
   bound:close()
   return url, function()
-    local code = fork.status(process)
-    while not code do
-      socket.sleep(0.01)
-      code = fork.status(process)
-    end
-    return code
+    return fork.wait(process)
   end
 end
 

@@ -9,7 +9,6 @@ end
 local cases = require("tests.support.fault_cases")
 local fork = require("fork")
 local json = require("dkjson")
-local socket = require("socket")
 local testing = require("maiagent.testing")
 
 local count = tonumber(arg[1])
@@ -100,15 +99,6 @@ local function start(list, numbers)
   return child
 end
 
-local function wait_for(child)
-  local code = fork.status(child)
-  while not code do
-    socket.sleep(0.01)
-    code = fork.status(child)
-  end
-  return code
-end
-
 rehearse()
 local list, children = cases.blocking(), {}
 local numbers = by_cost(list)
@@ -116,5 +106,5 @@ for worker = 1, count do
   children[worker] = start(list, share(numbers, worker))
 end
 for worker, child in ipairs(children) do
-  tell({ worker = worker, code = wait_for(child) })
+  tell({ worker = worker, code = fork.wait(child) })
 end
