@@ -412,6 +412,16 @@ describe("a download that broke off is gone on with", function()
     end)
   end
 
+  -- A download that was cancelled is gone on with by the next.
+  local function assert_continues(client, server, saved, err)
+    assert.is_nil(saved)
+    assert.equal("cancelled", err.kind)
+    assert.equal("a.part a.part.etag", listing())
+    assert(client:download(server.url, path_of("a")))
+    assert.equal(CONTENT, read(path_of("a")))
+    assert.equal("a", listing())
+  end
+
   -- It had its name all the same.
   it("after on_progress cancelled it at its end", function()
     local server = storage({ file_of(CONTENT, STRONG),
@@ -422,12 +432,7 @@ describe("a download that broke off is gone on with", function()
         return received < total or total == 0
       end,
     })
-    assert.is_nil(saved)
-    assert.equal("cancelled", err.kind)
-    assert.equal("a.part a.part.etag", listing())
-    assert(client:download(server.url, path_of("a")))
-    assert.equal(CONTENT, read(path_of("a")))
-    assert.equal("a", listing())
+    assert_continues(client, server, saved, err)
   end)
 
   it("after on_progress cancelled it", function()
@@ -442,11 +447,7 @@ describe("a download that broke off is gone on with", function()
         return false
       end,
     })
-    assert.is_nil(saved)
-    assert.equal("cancelled", err.kind)
-    assert.equal("a.part a.part.etag", listing())
-    assert(client:download(server.url, path_of("a")))
-    assert.equal(CONTENT, read(path_of("a")))
+    assert_continues(client, server, saved, err)
   end)
 end)
 
