@@ -5,8 +5,8 @@
 **
 ** GETs the URL COUNT times and drops the bodies, with the CA certificates as
 ** Debian's libcurl takes them or from the hashed directory alone, on kept
-** connections or on a fresh one each; BENCH_CA names another authority. Prints the wall and CPU seconds of that
-** and its VmHWM in KiB.
+** connections or on a fresh one each; BENCH_CA names another authority. Prints
+** the wall and CPU seconds of that and its VmHWM in KiB.
 */
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -100,8 +100,10 @@ int main(int argc, char **argv) {
   if (argc < 4)
     return 2;
   task.url = argv[1];
-  task.count = atol(argv[2]);
-  task.in_flight = atol(argv[3]);
+  task.count = strtol(argv[2], NULL, 10);
+  task.in_flight = strtol(argv[3], NULL, 10);
+  if (task.count < 1 || task.in_flight < 1)
+    return 2;
   task.hashed = argc > 4 && strcmp(argv[4], "hashed") == 0;
   task.fresh = argc > 5;
   curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -83,8 +83,10 @@ static double seconds(struct timeval time) {
 
 static int report(const char *path, double elapsed, long peak) {
   struct rusage usage;
+  if (getrusage(RUSAGE_CHILDREN, &usage) != 0)
+    return 1;
   FILE *file = fopen(path, "w");
-  if (!file || getrusage(RUSAGE_CHILDREN, &usage) != 0)
+  if (!file)
     return 1;
   fprintf(file, "%.9f %.6f %ld\n", elapsed,
           seconds(usage.ru_utime) + seconds(usage.ru_stime), peak);
@@ -92,7 +94,7 @@ static int report(const char *path, double elapsed, long peak) {
 }
 
 int main(int argc, char **argv) {
-  long most = 0, count = argc > 3 ? atol(argv[2]) : 0;
+  long most = 0, count = argc > 3 ? strtol(argv[2], NULL, 10) : 0;
   double started = wall();
   for (long i = 0; i < count; i++) {
     long peak = run(argv + 3);

@@ -5,6 +5,10 @@
 #define MAIAGENT_BENCH_PEAK_H
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PEAK "VmHWM:"
 
 /* Its VmHWM in KiB, of its /proc/ID/status; 0 where there is none. */
 static long peak_of(const char *path) {
@@ -12,8 +16,8 @@ static long peak_of(const char *path) {
   long kibibytes = 0;
   FILE *file = fopen(path, "r");
   while (file && fgets(line, sizeof line, file))
-    if (sscanf(line, "VmHWM: %ld", &kibibytes) == 1)
-      break;
+    if (strncmp(line, PEAK, strlen(PEAK)) == 0)
+      kibibytes = strtol(line + strlen(PEAK), NULL, 10);
   if (file)
     fclose(file);
   return kibibytes;

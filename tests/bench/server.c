@@ -25,11 +25,12 @@
 
 #define RECORDS 100
 
-static int port;
+static int listener, port;
 static char zeros[BLOCK];
 static char *records[RECORDS];
 
 struct request {
+  int fd;
   char head[16384];
   size_t head_length, extra; /* extra: bytes of the body read with the head */
   long long content_length;
@@ -48,13 +49,14 @@ static bool send_all(int fd, const char *bytes, size_t length) {
 
 static long long length_of(const char *head) {
   const char *line = strcasestr(head, "\r\nContent-Length:");
-  return line ? atoll(line + 17) : 0;
+  return line ? strtoll(line + 17, NULL, 10) : 0;
 }
 
-static bool read_head(int fd, struct request *r) {
+static bool read_head(struct request *r) {
   size_t length = 0;
   while (length < sizeof r->head - 1) {
-    ssize_t count = recv(fd, r->head + length, sizeof r->head - 1 - length, 0);
+    ssize_t count =
+        recv(r->fd, r->head + length, sizeof r->head - 1 - length, 0);
     if (count <= 0)
       return false;
     length += (size_t)count;
@@ -70,11 +72,11 @@ static bool read_head(int fd, struct request *r) {
   return false;
 }
 
-static bool drain(int fd, struct request *r, char *block) {
+static bool drain(struct request *r, char *block) {
   long long left = r->content_length - (long long)r->extra;
   while (left > 0) {
     size_t wanted = left < (long long)BLOCK ? (size_t)left : BLOCK;
-    ssize_t count = recv(fd, block, wanted, 0);
+    ssize_t count = recv(r->fd, block, wanted, 0);
     if (count <= 0)
       return false;
     left -= count;
@@ -132,14 +134,23 @@ static int print_page(char *block, long items, long size, long wait, long n) {
   return length + sprintf(block + length, "]}");
 }
 
+/* The number at a place in a path; the place is moved behind the slash. */
+static long next_number(const char **at) {
+  char *end;
+  long number = strtol(*at, &end, 10);
+  *at = *end == '/' ? end + 1 : end;
+  return number;
+}
+
 static bool send_page(int fd, const char *head, char *block) {
-  long items = 1, size = 1, wait = 0;
-  sscanf(head, "GET /pages/%ld/%ld/%ld/", &items, &size, &wait);
+  const char *at = head + strlen("GET /pages/");
+  long items = next_number(&at), size = next_number(&at);
+  long wait = next_number(&at);
   const char *end = strstr(head, "\r\n");
   const char *page = strstr(head, "page=");
   int room = 200;
   int length = print_page(block + room, items, size > 500 ? 500 : size, wait,
-                          page && page < end ? atol(page + 5) : 1);
+                          page && page < end ? strtol(page + 5, NULL, 10) : 1);
   int head_length = snprintf(block, (size_t)room,
                              "HTTP/1.1 200 OK\r\nContent-Type: "
                              "application/json\r\nContent-Length: %d"
@@ -149,46 +160,53 @@ static bool send_page(int fd, const char *head, char *block) {
   memmove(start, block, (size_t)head_length);
   if (wait > 0)
     usleep((useconds_t)wait * 1000);
-  return send_all(fd, start, (size_t)(head_length + length));
+  return send_all(fd, start, (size_t)head_length + (size_t)length);
 }
 
-static bool answer(int fd, struct request *r, char *block) {
+static bool answer(struct request *r, char *block) {
+  int fd = r->fd;
   if (strncmp(r->head, "GET /bytes/", 11) == 0)
-    return send_bytes(fd, atoll(r->head + 11));
+    return send_bytes(fd, strtoll(r->head + 11, NULL, 10));
   if (strncmp(r->head, "GET /pages/", 11) == 0)
     return send_page(fd, r->head, block);
-  if (!drain(fd, r, block))
+  if (!drain(r, block))
     return false;
-  char *line_end = strchr(r->head, '\r');
-  *line_end = '\0';
+  r->head[strcspn(r->head, "\r")] = '\0';
   if (strstr(r->head, "presigned-url/"))
     return send_grant(fd);
   return send_all(fd, "HTTP/1.1 204 No Content\r\n\r\n", 27);
 }
 
 static void *converse(void *data) {
-  int fd = (int)(long)data, on = 1;
+  struct request *r = data;
+  int on = 1;
   char *block = malloc(BLOCK);
-  struct request *r = malloc(sizeof *r);
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  while (block && r && read_head(fd, r) && answer(fd, r, block))
+  setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  while (block && read_head(r) && answer(r, block))
     ;
-  free(r);
+  close(r->fd);
   free(block);
-  close(fd);
+  free(r);
   return NULL;
 }
 
-static void *serve(void *data) {
-  int listener = (int)(long)data;
+static bool start_conversation(int fd) {
+  pthread_t thread;
+  struct request *r = malloc(sizeof *r);
+  if (!r)
+    return false;
+  r->fd = fd;
+  if (pthread_create(&thread, NULL, converse, r) == 0)
+    return pthread_detach(thread) == 0;
+  free(r);
+  return false;
+}
+
+static void *serve(void *unused) {
+  (void)unused;
   for (;;) {
     int fd = accept(listener, NULL, NULL);
-    pthread_t thread;
-    if (fd < 0)
-      continue;
-    if (pthread_create(&thread, NULL, converse, (void *)(long)fd) == 0)
-      pthread_detach(thread);
-    else
+    if (fd >= 0 && !start_conversation(fd))
       close(fd);
   }
   return NULL;
@@ -211,10 +229,10 @@ static bool read_records(const char *path) {
 int main(int argc, char **argv) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   socklen_t size = sizeof address;
-  int listener = socket(AF_INET, SOCK_STREAM, 0);
   pthread_t thread;
   if (argc < 2 || !read_records(argv[1]))
     return 1;
+  listener = socket(AF_INET, SOCK_STREAM, 0);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
       listen(listener, 128) != 0 ||
@@ -225,7 +243,7 @@ int main(int argc, char **argv) {
   port = ntohs(address.sin_port);
   printf("%d\n", port);
   fflush(stdout);
-  if (pthread_create(&thread, NULL, serve, (void *)(long)listener) != 0)
+  if (pthread_create(&thread, NULL, serve, NULL) != 0)
     return 1;
   while (getchar() != EOF)
     ;

@@ -31,9 +31,10 @@ static struct file *file_of(const char *name) {
   for (int i = 0; i < file_count; i++)
     if (strcmp(files[i].name, name) == 0)
       return last = &files[i];
-  if (file_count == FILES || strlen(name) >= NAME)
+  size_t size = strlen(name) + 1;
+  if (file_count == FILES || size > NAME)
     abort();
-  strcpy(files[file_count].name, name);
+  memcpy(files[file_count].name, name, size);
   return last = &files[file_count++];
 }
 

@@ -16,29 +16,34 @@
 /* What the functions below stand before; ISO C has no cast for it. */
 #define REAL(name, text)                                                       \
   void *found = dlsym(RTLD_NEXT, text);                                        \
-  memcpy(&name, &found, sizeof name)
+  memcpy(&(name), &found, sizeof(name))
 
 static bool is_named(int fd) {
-  char link[64], path[4096];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink(link, path, sizeof path - 1);
-  path[length > 0 ? length : 0] = '\0';
-  return strstr(path, "broken") != NULL;
+  char path[64], name[4096];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(path, name, sizeof name - 1);
+  name[length > 0 ? length : 0] = '\0';
+  return strstr(name, "broken") != NULL;
 }
 
 /* Whether this very call is to fail, and with which errno. */
 static bool fails(const char *call, int fd, int *error) {
-  static int calls;
-  char name[16];
-  int which;
+  static long calls;
   const char *order = getenv("BROKEN");
-  return order && sscanf(order, "%15[^:]:%d:%d", name, error, &which) == 3 &&
-         strcmp(name, call) == 0 && is_named(fd) && ++calls == which;
+  size_t length = strlen(call);
+  char *rest;
+  if (!order || strncmp(order, call, length) != 0 || order[length] != ':')
+    return false;
+  *error = (int)strtol(order + length + 1, &rest, 10);
+  return *rest == ':' && is_named(fd) && ++calls == strtol(rest + 1, NULL, 10);
 }
+
+/* The C library's names for the parameters of its own are reserved. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 
 #define MAY_FAIL(result, call, symbol, parameters, arguments)                  \
   EXPORT result call parameters {                                              \
-    result(*real) parameters;                                                  \
+    __typeof__(call) *real;                                                    \
     REAL(real, symbol);                                                        \
     int error;                                                                 \
     if (!fails(#call, fd, &error))                                             \
@@ -91,3 +96,5 @@ EXPORT int renameat2(int from, const char *old, int to, const char *new,
   errno = error;
   return -1;
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -19,11 +19,13 @@ static bool is_slow(const char *name) {
 
 static void wait_for_it(void) {
   const char *text = getenv("SLOW_DNS_MS");
-  long ms = text ? atol(text) : 0;
+  long ms = text ? strtol(text, NULL, 10) : 0;
   struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
   nanosleep(&time, NULL);
 }
 
+/* The C library's names for the parameters of its own are reserved. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 __attribute__((visibility("default"))) int
 getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
             struct addrinfo **result) {
@@ -35,3 +37,4 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
   wait_for_it();
   return real("127.0.0.1", service, hints, result);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -6,10 +6,10 @@
 ** follow it ("on"). Whatever happens then, nothing may crash or leak, and the
 ** same client must work as soon as there is memory again.
 **
-** Each of these eight sweeps (torture SCENARIO KIND once|on) is a process of its
-** own. The scenario is torture.lua. Its `cold` runs in a fresh Lua state for each
-** failing point, its `pieces` in one state with one client that has to live
-** through all of them.
+** Each of these eight sweeps (torture SCENARIO KIND once|on) is a process of
+** its own. The scenario is torture.lua. Its `cold` runs in a fresh Lua state
+** for each failing point, its `pieces` in one state with one client that has to
+** live through all of them.
 */
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
@@ -141,7 +141,9 @@ static void *curl_calloc(size_t n, size_t size) {
   return allocate_zeroed(OF_CURL, n, size);
 }
 
-/* What the modules call in place of malloc, realloc and so on. */
+/* What the modules call in place of malloc, realloc and so on: the names are
+** those of the linker's --wrap. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
@@ -163,6 +165,7 @@ char *__wrap_strdup(const char *text) {
 char *__wrap_strndup(const char *text, size_t length) {
   return duplicate(OF_OURS, text, strnlen(text, length));
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 /* --- one attempt --------------------------------------------------------- */
 
@@ -174,15 +177,27 @@ static void describe(lua_State *L, char *text, size_t size) {
     snprintf(text, size, "(a %s)", luaL_typename(L, -1));
 }
 
+/* What the alarm is to say: a handler must not format it. */
+static char stuck_text[2 * TEXT];
+static size_t stuck_length;
+
 static void stuck(int unused) {
   (void)unused;
-  report("stuck", "no end in sight");
-  _exit(1);
+  ssize_t written = write(STDOUT_FILENO, stuck_text, stuck_length);
+  _exit(written < 0 ? 2 : 1);
+}
+
+static void set_alarm(void) {
+  snprintf(stuck_text, sizeof stuck_text,
+           "FAIL  %s, %s allocation %ld %s: stuck: no end in sight\n",
+           now.piece, kind_names[now.kind], now.point,
+           now.sticky ? "on" : "once");
+  stuck_length = strlen(stuck_text);
+  alarm(STUCK_SECONDS);
 }
 
 static void arm(long point) {
   struct allocator *a = &allocators[now.kind];
-  now.point = point;
   a->count = a->refused = 0;
   a->fail_at = point;
   a->sticky = now.sticky;
@@ -211,7 +226,8 @@ static long attempt(lua_State *L, long point) {
   int code;
   long refused;
   lua_gc(L, LUA_GCCOLLECT, 0);
-  alarm(STUCK_SECONDS);
+  now.point = point;
+  set_alarm();
   arm(point);
   code = lua_pcall(L, 0, 1, 0);
   refused = disarm();
@@ -223,13 +239,13 @@ static long attempt(lua_State *L, long point) {
 
 /* [-0, +0, -] calls the scenario's function `name` with all memory there. */
 static bool call(lua_State *L, const char *name) {
-  char text[TEXT];
   bool ok;
-  alarm(STUCK_SECONDS);
+  set_alarm();
   lua_getfield(L, 1, name);
   ok = lua_pcall(L, 0, 0, 0) == LUA_OK;
   alarm(0);
   if (!ok) {
+    char text[TEXT];
     describe(L, text, sizeof text);
     report(name, text);
     lua_pop(L, 1);
