@@ -16,8 +16,8 @@ step() { # name, command...
   fi
 }
 
-c_files() { git ls-files -co --exclude-standard 'src/*.[ch]'; }
-all_c_files() { git ls-files -co --exclude-standard '*.[ch]'; }
+c_files() { git ls-files -co --exclude-standard '*.[ch]'; }
+c_sources() { git ls-files -co --exclude-standard 'src/*.c' 'tests/*.c'; }
 lua_files() {
   git ls-files -co --exclude-standard '*.lua' '*.rockspec' .luacheckrc
 }
@@ -43,7 +43,7 @@ static_analysis() {
   cppcheck --quiet --std=c99 --error-exitcode=1 --inline-suppr \
     --enable=warning,style,performance,portability \
     --suppress=missingInclude \
-    -D_GNU_SOURCE -DLUA_VERSION_NUM=504 -Isrc src
+    -D_GNU_SOURCE -DLUA_VERSION_NUM=504 -Isrc src tests
 }
 
 c_flags() {
@@ -51,18 +51,18 @@ c_flags() {
     "$(pkg-config --cflags lua5.4 libcjson libcurl)"
 }
 
-# gcc's own, which follows a path through the whole of a file.
+# gcc's own, which follows a path through the whole of a file. The programs of
+# tests/ have their warnings looked at here alone.
 path_analysis() {
   # shellcheck disable=SC2046 # options
-  printf '%s\n' src/*.c | xargs -P 2 -I {} gcc $(c_flags) -O2 -Werror \
-    -fanalyzer -c -o /dev/null {}
+  c_sources | xargs -P 2 -I {} gcc $(c_flags) -O2 -Werror -Wall -Wextra \
+    -Wconversion -Wshadow -fanalyzer -c -o /dev/null {}
 }
 
 # The checks and their reasons are in .clang-tidy.
 clang_tidy() {
   # shellcheck disable=SC2046 # options
-  printf '%s\n' src/*.c | xargs -P 2 -I {} clang-tidy --quiet {} -- \
-    $(c_flags)
+  c_sources | xargs -P 2 -I {} clang-tidy --quiet {} -- $(c_flags)
 }
 
 # No machine's path and no package registry's host may get into the project.
@@ -75,7 +75,7 @@ portable() {
 
 # shellcheck disable=SC2046 # the project's file names have no spaces
 run() {
-  step "clang-format" clang-format --dry-run -Werror $(all_c_files)
+  step "clang-format" clang-format --dry-run -Werror $(c_files)
   step "luacheck" luacheck --quiet --no-color $(lua_files)
   step "shellcheck" shellcheck -x -S warning .ci/run tests/support/*.sh \
     tests/fuzz/*.sh tests/coverage/*.sh
