@@ -19,6 +19,16 @@ local function with_file(content, run)
   end
 end
 
+-- Gives the bytes in pieces of this size.
+local function pieces(content, size)
+  local at = 1
+  return function()
+    local piece = content:sub(at, at + size - 1)
+    at = at + size
+    return piece ~= "" and piece or nil
+  end
+end
+
 -- Times a request of this method to a path of this pattern was made.
 local function count(server, method, path)
   local n = 0
@@ -312,16 +322,6 @@ end)
 describe("an upload's source", function()
   after_each(service.check)
 
-  -- Gives the bytes in pieces of this size.
-  local function pieces(content, size)
-    local at = 1
-    return function()
-      local piece = content:sub(at, at + size - 1)
-      at = at + size
-      return piece ~= "" and piece or nil
-    end
-  end
-
   local content = ("中文\0\r\n"):rep(50000)
 
   -- name, bytes, size of a piece
@@ -535,6 +535,31 @@ describe("Excel", function()
       end
     end)
   end)
+
+  -- The form around it is not of the file.
+  for _, import in ipairs({ "import_labels_excel", "import_metadata_excel" }) do
+    it("tells how many of its bytes were sent: " .. import, function()
+      local server = service.start()
+      local client = service.client(server)
+      local kb = service.knowledge_base(client)
+      local export = import:gsub("import", "export")
+      local bytes = assert(client.knowledge_bases[export](
+        client.knowledge_bases, kb))
+      for _, source in ipairs({
+        { content = bytes, filename = "a.xlsx" },
+        { reader = pieces(bytes, 700), filename = "a.xlsx", size = #bytes },
+      }) do
+        local last = 0
+        assert(client.knowledge_bases[import](client.knowledge_bases, kb,
+          source, { on_progress = function(sent, total)
+            assert.equal(#bytes, total)
+            assert.is_true(sent >= last)
+            last = sent
+          end }))
+        assert.equal(#bytes, last)
+      end
+    end)
+  end
 
   it("is not imported from a file that is not there", function()
     local server = service.start()

@@ -285,17 +285,6 @@ local function collect(state, pending, reply, arrived)
   return READ[reply](state, pending, exchange, response)
 end
 
--- A source in the place of params: the form, the function that feeds it; or
--- nil, nil, err.
-local function form_of(row, given)
-  local upload = require("maiagent.upload")
-  local from, err = upload.source(given, row.operation .. ": source")
-  if not from then
-    return nil, nil, err
-  end
-  return { upload.file_part(row.part, from, FILE_TYPE) }, from.feed
-end
-
 -- A POST that leaves nothing behind: a second presigned URL harms nobody.
 local REPEATABLE = { ["uploads.presign"] = true }
 
@@ -369,6 +358,20 @@ local function kind_of(row, feed)
   return kinds[row]
 end
 
+-- As `begin`, with a source in the place of params.
+local function begin_form(state, row, ids, given, options)
+  local upload = require("maiagent.upload")
+  local from, err = upload.source(given, row.operation .. ": source")
+  if not from then
+    return nil, err
+  end
+  local form = { upload.file_part(row.part, from, FILE_TYPE) }
+  local request = prepare(state, row, ids, form, options)
+  local counting = options_of.merged(options,
+    { on_progress = upload.file_progress(options.on_progress, from) })
+  return launch(state, request, counting, kind_of(row, from.feed))
+end
+
 --- Arguments to a request on the wire: nothing is sent before all is checked.
 -- @tparam table state
 -- @tparam table row of core.describe()
@@ -382,16 +385,11 @@ local function begin(state, row, ids, params, given)
   if GUARDS[row.operation] then
     GUARDS[row.operation](row, params, options)
   end
-  local feed
   if row.body == "form" then
-    local err
-    params, feed, err = form_of(row, params)
-    if err then
-      return nil, err
-    end
+    return begin_form(state, row, ids, params, options)
   end
   local request = prepare(state, row, ids, params, options)
-  return launch(state, request, options, kind_of(row, feed))
+  return launch(state, request, options, kind_of(row))
 end
 
 -- The forms of this API are imports: their answers tell failures with 200.

@@ -90,16 +90,9 @@ local function presign(state, from, model_name, options, clock)
   return post, err, response
 end
 
--- The form around a file is not of the file.
-local function of_file(on_progress, size)
-  return on_progress and function(sent, total)
-    return on_progress(math.max(0, sent - math.max(0, total - size)), size)
-  end
-end
-
 local function store(state, from, post, options, clock)
   local given, late = clock:options(options_of.merged(options,
-    { on_progress = of_file(options.on_progress, from.size) }))
+    { on_progress = upload.file_progress(options.on_progress, from) }))
   if not given then
     late.method, late.path = "POST", post.url:match("^%a+://[^/]*([^?#]*)")
     return nil, late

@@ -215,6 +215,18 @@ local function file_part(name, from, content_type)
   }
 end
 
+--- What counts the file's own bytes where a form's are told: those around the
+-- file are not of it.
+-- @tparam function|nil on_progress the caller's
+-- @tparam table from what `source` gave
+-- @treturn function|nil
+local function file_progress(on_progress, from)
+  return on_progress and function(sent, total)
+    local around = math.max(0, total - from.size)
+    return on_progress(math.max(0, sent - around), from.size)
+  end
+end
+
 --- The storage POST that a presigned answer asks for.
 -- @param answer decoded
 -- @tparam table from what `source` gave
@@ -249,6 +261,7 @@ end
 return {
   expired = expired,
   file_part = file_part,
+  file_progress = file_progress,
   has_control = has_control,
   source = source,
   storage_post = storage_post,
