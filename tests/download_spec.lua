@@ -1226,11 +1226,16 @@ describe("knowledge_bases.files:download", function()
     local _, err = client.knowledge_bases.files:download(kb, id, path_of("a"),
       { timeout = seconds(0.3) })
     assert.equal("timeout", err.kind)
+    -- Not what was left of it.
+    assert.equal(("not done within %g s (timeout.total)"):format(seconds(0.3)),
+      err.message)
   end)
 
-  -- After whose answer the time is over, and how many requests that makes.
+  -- After whose answer the time is over, how many requests that makes, and of
+  -- which the error is.
   for _, row in ipairs({
-    { "the answer with the URL", 200, 1 }, { "a URL that was over", 403, 2 },
+    { "the answer with the URL", 200, 1, "^/media/" },
+    { "a URL that was over", 403, 2, "/files/" },
   }) do
     it("has no time left after " .. row[1] .. " and a slow callback",
       function()
@@ -1247,6 +1252,8 @@ describe("knowledge_bases.files:download", function()
           path_of("a"), { timeout = seconds(0.5) })
         assert.equal("timeout", err.kind)
         assert.equal(TOO_LATE, err.message)
+        assert.equal("GET", err.method)
+        assert.matches(row[4], err.path)
         assert.equal(before + row[3], #server:log())
       end)
   end
@@ -1273,19 +1280,31 @@ describe("knowledge_bases.files:download", function()
     server:stop()
   end)
 
-  it("says so where there is no URL", function()
-    local server, client, kb, id = uploaded()
-    server:fault({ kind = "status", status = 200, path = "/files/",
-      json = { id = id, status = "done" } })
-    local _, err = client.knowledge_bases.files:download(kb, id, path_of("a"))
-    assert.equal("not_found", err.kind)
-  end)
+  -- What the service gives in the place of a file with a URL.
+  for _, body in ipairs({ '{"status":"done"}', '{"file":""}', '{"file":5}',
+    "{}", "[]", "5", "true", '"x"' })
+  do
+    it("says so where there is no URL: " .. body, function()
+      local server, client, kb, id = uploaded()
+      server:fault({ kind = "status", status = 200, path = "/files/",
+        body = body, headers = { ["Content-Type"] = "application/json" } })
+      local saved, err =
+        client.knowledge_bases.files:download(kb, id, path_of("a"))
+      assert.is_nil(saved)
+      assert.equal("not_found", err.kind)
+      assert.equal("GET", err.method)
+      assert.matches("/files/" .. id:gsub("%-", "%%-") .. "/$", err.path)
+    end)
+  end
 
-  -- name, the URL that the service gives, what the error says
+  -- name, the URL that the service gives, what the error says, its path
   for _, row in ipairs({
     { "is none", "media/a", "download: the URL does not begin with https://" },
+    { "is another host's without TLS", "http://example.com/a?b=c",
+      "download: plain http:// to example.com would show", "/a" },
     { "is longer than one may be", "/" .. ("x"):rep(16384),
-      "download: the URL would be longer than 16384 bytes" },
+      "download: the URL would be longer than 16384 bytes",
+      "/" .. ("x"):rep(16384) },
   }) do
     it("says so where the URL " .. row[1], function()
       local server, client, kb, id = uploaded()
@@ -1297,6 +1316,8 @@ describe("knowledge_bases.files:download", function()
       assert.is_nil(saved)
       assert.equal("http", err.kind)
       assert.truthy(err.message:find(row[3], 1, true), err.message)
+      assert.equal("GET", err.method)
+      assert.equal(row[4], err.path)
       assert.equal("", listing())
     end)
   end
@@ -1378,6 +1399,8 @@ describe("knowledge_bases.files.translations:download", function()
       assert.is_nil(saved)
       assert.equal("not_found", err.kind)
       assert.truthy(err.message:find(row[4], 1, true), err.message)
+      assert.equal("GET", err.method)
+      assert.matches("/download/$", err.path)
       assert.equal("", listing())
     end)
   end
@@ -1403,6 +1426,8 @@ describe("knowledge_bases.files.translations:download", function()
       file, id, path_of("a"), { timeout = seconds(0.5) })
     assert.is_nil(saved)
     assert.equal(TOO_LATE, err.message)
+    assert.equal("GET", err.method)
+    assert.matches("/download/$", err.path)
   end)
 
   it("gets the bilingual file", function()

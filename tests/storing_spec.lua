@@ -182,7 +182,8 @@ describe("an upload", function()
     assert.equal(1, posts())
   end)
 
-  -- what goes wrong, faults, kind, a part of the message, code, store POSTs
+  -- what goes wrong, faults, kind, a part of the message, code, store POSTs,
+  -- the path of the request where none was made
   local failed = {
     { "presign: no JSON", { { kind = "status", status = 200, body = "<html>",
       path = PRESIGN } }, "decode", "not what the API promises", nil, 0 },
@@ -190,9 +191,9 @@ describe("an upload", function()
       json = { fields = {} }, path = PRESIGN } }, "decode",
       "without url or fields.key", nil, 0 },
     { "presign: plain http", { { kind = "status", status = 200,
-      json = { url = "http://example.com/", fields = { key = "k" } },
+      json = { url = "http://example.com/a?b", fields = { key = "k" } },
       path = PRESIGN } }, "http", "storage: plain http:// to example.com",
-      nil, 0 },
+      nil, 0, "/a" },
     { "presign: no URL", { { kind = "status", status = 200,
       json = { url = "storage", fields = { key = "k" } }, path = PRESIGN } },
       "decode", "storage: the URL does not begin with", nil, 0 },
@@ -232,7 +233,10 @@ describe("an upload", function()
       assert.is_nil(file)
       assert.equal(row[3], err.kind)
       assert.truthy(err.message:find(row[4], 1, true), err.message)
-      assert.equal(err.status and "POST", err.method)
+      assert.equal("POST", err.method)
+      if row[7] then
+        assert.equal(row[7], err.path)
+      end
       assert.equal(row[5], err.code)
       assert.equal(row[6], count(server, STORE))
       assert.equal(0, assert(client.knowledge_bases.files:list(kb)).count)

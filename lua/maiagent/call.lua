@@ -419,6 +419,23 @@ local function run(state, row, ids, params, given)
   return value, failure, response
 end
 
+--- An error of a request that was not made says which it would have been.
+-- @tparam table state
+-- @tparam table err
+-- @tparam string method
+-- @tparam string url maybe none
+-- @treturn table err
+local function of_url(state, err, method, url)
+  local path = url:match("^%a+://[^/?#]*([^?#]*)")
+  err.method, err.path = method, path and redacted(state, path)
+  return err
+end
+
+local function not_stored(state, url, kind, problem)
+  return nil, of_url(state, errors.new({ kind = kind,
+    message = redacted(state, "storage: " .. problem) }), "POST", url)
+end
+
 --- Puts a presigned POST on the wire: another host's, so without the key.
 -- @tparam table state
 -- @tparam table options of the call, checked
@@ -432,13 +449,11 @@ local function store(state, options, url, parts, feed)
   local refused = options_of.refused_scheme(url, state.settings.allow_http,
     "the data", state.settings.base)
   if refused then
-    return nil, errors.new({ kind = "http",
-      message = redacted(state, "storage: " .. refused) })
+    return not_stored(state, url, "http", refused)
   end
   local request, problem = core.request("POST", url, { parts = parts })
   if not request then
-    local message = "storage: " .. problem
-    return nil, errors.new({ kind = "decode", message = message })
+    return not_stored(state, url, "decode", problem)
   end
   return send.start(state.hub, request, transport(state, options, {
     operation = "storage",
@@ -457,6 +472,7 @@ return {
   dress = dress,
   launch = launch,
   nothing_came = nothing_came,
+  of_url = of_url,
   prepare = prepare,
   redacted = redacted,
   redactor = redactor,

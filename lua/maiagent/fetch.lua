@@ -7,6 +7,7 @@ local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 local filename = require("maiagent.filename")
 local options_of = require("maiagent.options")
+local progress = require("maiagent.progress")
 local send = require("maiagent.send")
 local sink_of = require("maiagent.sink")
 local storing = require("maiagent.storing")
@@ -206,9 +207,9 @@ local function description_of(state, sink, options, more)
   return result
 end
 
-local function impossible(state, problem)
-  return nil, errors.new({ kind = "http",
-    message = call.redacted(state, "download: " .. problem) })
+local function impossible(state, url, problem)
+  return nil, call.of_url(state, errors.new({ kind = "http",
+    message = call.redacted(state, "download: " .. problem) }), "GET", url)
 end
 
 -- Gets a URL into a part that is not yet kept: exchange, sink, response; or
@@ -220,7 +221,7 @@ local function get(state, url, part, options, more)
     state.settings.allow_http, "the data", more.named)
   local missing = missing_folder(part)
   if problem then
-    return impossible(state, problem)
+    return impossible(state, url, problem)
   elseif missing then
     return nil, missing
   end
@@ -231,7 +232,7 @@ local function get(state, url, part, options, more)
   from_url.is_quiet = more.is_quiet
   local request, wrong = from_url:request(url)
   if not request then
-    return impossible(state, wrong)
+    return impossible(state, url, wrong)
   end
   local pending = send.start(state.hub, request,
     description_of(state, from_url, options, more), redact)
@@ -315,15 +316,17 @@ local function find_and_fetch(state, find, path, options, operation, clock)
   if not url then
     return nil, name, response
   end
-  local left, late = clock:options(options)
-  if not left then
-    return nil, late
-  end
   if url:find("^/") then
     url = core.join(state.settings.base, url) or url
   end
-  return fetch(state, url, path, left,
+  local left, late = clock:options(options)
+  if not left then
+    return nil, call.of_url(state, late, "GET", url)
+  end
+  local saved, err
+  saved, err, response = fetch(state, url, path, left,
     { operation = operation, named = state.settings.base, filename = name })
+  return saved, clock:explained(err), response
 end
 
 -- A presigned URL may be over before its turn comes: asked for once more.
@@ -340,8 +343,8 @@ end
 local GONE = { deleting = "conflict", deleted = "not_found" }
 
 local function unusable(operation, file)
-  local status = type(file.status) == "table" and file.status.code
-    or file.status
+  file = type(file) == "table" and file or {}
+  local status = progress.status_of(file)
   if GONE[status] then
     return errors.new({
       kind = GONE[status],
@@ -368,16 +371,14 @@ end
 local function file(state, kb_id, file_id, path, given)
   local operation = "knowledge_bases.files.download"
   local row, ids = call.rows["knowledge_bases.files.get"], { kb_id, file_id }
-  call.prepare(state, row, ids, nil, {}, operation)
+  local own = call.prepare(state, row, ids, nil, {}, operation):url()
   local options = checked(operation, path, given)
   return fetch_found(state, function(clock)
-    local quiet, late = storing.quiet(clock, options)
-    if not quiet then
-      return nil, late
-    end
-    local found, err, response = call.run(state, row, ids, nil, quiet)
-    err = found and unusable(operation, found) or err
-    if err then
+    local found, err, response = storing.run(state, clock, options, row, ids)
+    local wrong = found and unusable(operation, found)
+    if wrong then
+      return nil, call.of_url(state, wrong, "GET", own), response
+    elseif err then
       return nil, err, response
     end
     return found.file, found.filename
@@ -404,13 +405,13 @@ local function urls_in(exchange, sink)
   return answers and value or nil
 end
 
-local function incomplete(state, operation, answer)
+local function incomplete(state, operation, answer, url)
   local status = type(answer.status) == "string"
     and " (status: " .. call.redacted(state, answer.status) .. ")" or ""
-  return errors.new({
+  return call.of_url(state, errors.new({
     kind = "not_found",
     message = operation .. ": the translation is not completed" .. status,
-  })
+  }), "GET", url)
 end
 
 --- Downloads a translation (operation
@@ -441,7 +442,7 @@ local function translation(state, kb_id, file_id, id, path, given)
   local function find(clock)
     local left, late = clock:options(options)
     if not left then
-      return nil, late
+      return nil, call.of_url(state, late, "GET", own)
     end
     local exchange, sink, response = get(state, own,
       target.part .. ".answer", left,
@@ -459,7 +460,7 @@ local function translation(state, kb_id, file_id, id, path, given)
     sink:discard()
     local url = answer[VARIANTS[options.variant or "translated"]]
     if type(url) ~= "string" or url == "" then
-      return nil, incomplete(state, operation, answer), response
+      return nil, incomplete(state, operation, answer, own), response
     end
     return url
   end
