@@ -135,6 +135,17 @@ describe("misuse", function()
       return line(), client.knowledge_bases.files:batch_delete("kb",
         { ids = {} })
     end, "files.batch_delete: params.ids is missing or empty" },
+    { "the deletion of files without params", function(client)
+      return line(), client.knowledge_bases.files:batch_delete("kb")
+    end, "files.batch_delete: params.ids is missing or empty" },
+    { "the deletion of one file", function(client)
+      return line(), client.knowledge_bases.files:batch_delete("kb",
+        { ids = "id" })
+    end, 'files.batch_delete: params.ids must be a list of ids, got "id"' },
+    { "the deletion of one FAQ", function(client)
+      return line(), client.knowledge_bases.faqs:batch_delete("kb",
+        { ids = 5 })
+    end, "faqs.batch_delete: params.ids must be a list of ids, got 5" },
     { "a number for options, of a map", function(client)
       return line(), client:map({}, print, nil, 4)
     end, "client:map: 4 arguments given; it takes list, fn, options" },

@@ -288,25 +288,27 @@ end
 -- A POST that leaves nothing behind: a second presigned URL harms nobody.
 local REPEATABLE = { ["uploads.presign"] = true }
 
--- Deleting every FAQ is what the live service does when ids are missing.
-local GUARDS = {
-  ["knowledge_bases.faqs.batch_delete"] = function(row, params, options)
-    local ids = type(params) == "table" and params.ids
-    if options.all or (type(ids) == "table" and next(ids) ~= nil) then
-      return
-    end
-    errors.misuse(row.operation .. ": params.ids is missing or empty, which "
-      .. "deletes every FAQ of the knowledge base; if that is meant, say "
-      .. "{ all = true } in options")
-  end,
-  -- What it does then is not known.
-  ["knowledge_bases.files.batch_delete"] = function(row, params)
-    local ids = type(params) == "table" and params.ids
-    if type(ids) == "table" and next(ids) == nil or ids == nil then
-      errors.misuse(row.operation .. ": params.ids is missing or empty")
-    end
-  end,
+-- What a batch_delete without ids is said to be. The live service deletes every
+-- FAQ then; what it does with files is not known.
+local WITHOUT_IDS = {
+  ["knowledge_bases.faqs.batch_delete"] = ", which deletes every FAQ of the "
+    .. "knowledge base; if that is meant, say { all = true } in options",
+  ["knowledge_bases.files.batch_delete"] = "",
 }
+
+local function check_ids(row, params, options)
+  local said = WITHOUT_IDS[row.operation]
+  if not said or options.all then
+    return
+  end
+  local ids = type(params) == "table" and params.ids or nil
+  if ids ~= nil and type(ids) ~= "table" then
+    errors.misuse(row.operation .. ": params.ids must be a list of ids, got "
+      .. errors.shown(ids))
+  elseif ids == nil or next(ids) == nil then
+    errors.misuse(row.operation .. ": params.ids is missing or empty" .. said)
+  end
+end
 
 -- Rows have three ids at most; `unpack` has no name common to all VMs.
 local function with_params(ids, n, params)
@@ -382,9 +384,7 @@ end
 -- @treturn table|nil error
 local function begin(state, row, ids, params, given)
   local options = options_of.checked("call", row.operation, given)
-  if GUARDS[row.operation] then
-    GUARDS[row.operation](row, params, options)
-  end
+  check_ids(row, params, options)
   if row.body == "form" then
     return begin_form(state, row, ids, params, options)
   end
