@@ -7,20 +7,34 @@ local function service(answer)
   local log = { started = {}, cancelled = 0, finished = 0 }
   local function start(query)
     log.started[#log.started + 1] = query
+    local is_ahead = false
     return {
-      result = function(_, arrived)
+      begin = function()
+        is_ahead = true
+      end,
+      result = function(arrived)
         log.finished = log.finished + 1
         if arrived then
           arrived()
         end
         return answer(query)
       end,
-      cancel = function()
+      close = function()
+        assert.is_true(is_ahead)
         log.cancelled = log.cancelled + 1
       end,
     }
   end
   return start, log
+end
+
+local function pager_of(start, params, prefetch)
+  return pages.pages(start, params, {
+    prefetch = prefetch,
+    give_up = function(ahead)
+      ahead:close()
+    end,
+  })
 end
 
 local BASE = "https://api.example/api/things/"
@@ -53,7 +67,7 @@ end
 
 local function each(answer, params, options)
   local start, log = service(answer)
-  local pager = pages.pages(start, params, options)
+  local pager = pager_of(start, params, options and options.prefetch)
   return drain(pages.items(pager)), log
 end
 
@@ -325,14 +339,14 @@ describe("pages", function()
       return numbers(query)
     end)
     asked = log.started
-    local pager = pages.pages(start, nil, { prefetch = 2 })
+    local pager = pager_of(start, nil, 2)
     assert.equal(6, #drain(pager))
     assert.same({ "1", "4", "5", "6", "6", "6" }, last_asked)
   end)
 
   it("keeps prefetch further pages in flight, no more", function()
     local start, log = service(numbered(100, 10))
-    local pager = pages.pages(start, nil, { prefetch = 3 })
+    local pager = pager_of(start, nil, 3)
     pager:next()
     assert.equal(4, #log.started)
     pager:next()

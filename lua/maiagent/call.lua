@@ -124,7 +124,7 @@ end
 --- How a request is to be sent, as `send` takes it.
 -- @tparam table state
 -- @tparam table options of the call, checked
--- @tparam table more as for `launch`; and repeatable, feed
+-- @tparam table more as for `of_request`; and repeatable, feed
 -- @tparam function|nil follow as `send` takes it
 -- @treturn table
 local function transport(state, options, more, follow)
@@ -181,17 +181,17 @@ local function description_of(state, options, more)
   return made
 end
 
---- Puts a request of this API on the wire.
+--- A call of a request of this API.
 -- @tparam table state
 -- @tparam userdata request prepared; gets its headers and the key here
 -- @tparam table options of the call, checked
 -- @tparam table more operation, reply, settings, progress, file (whether the
 --   body or the answer is one); the same table for the same kind of call
--- @treturn table pending
-local function launch(state, request, options, more)
+-- @treturn table pending, of `send`
+local function of_request(state, request, options, more)
   local secret = dress(state, request, options, more.reply)
   local description = description_of(state, options, more)
-  return send.start(state.hub, request, description, redactor(secret))
+  return send.new(state.hub, request, description, redactor(secret))
 end
 
 local function decode_error(response, text, problem, pending)
@@ -267,9 +267,9 @@ local READ = {
   end,
 }
 
---- Waits for a call that was begun, and makes its answer a value.
+--- Waits for a call, and makes its answer a value.
 -- @tparam table state
--- @tparam table pending what `begin` or `launch` gave
+-- @tparam table pending what `of_row` or `of_request` gave
 -- @tparam string reply "object", "page", "list", "none", "file" or "any"
 -- @tparam function|nil arrived called when an answer is there, before the work
 --   of making it a value
@@ -350,7 +350,7 @@ local function new_kind(row, feed)
   }
 end
 
-local kinds = {} -- row → what `launch` is to know of it
+local kinds = {} -- row → what `of_request` is to know of it
 
 local function kind_of(row, feed)
   if feed then
@@ -360,8 +360,8 @@ local function kind_of(row, feed)
   return kinds[row]
 end
 
--- As `begin`, with a source in the place of params.
-local function begin_form(state, row, ids, given, options)
+-- As `of_row`, with a source in the place of params.
+local function of_form(state, row, ids, given, options)
   local upload = require("maiagent.upload")
   local from, err = upload.source(given, row.operation .. ": source")
   if not from then
@@ -371,25 +371,25 @@ local function begin_form(state, row, ids, given, options)
   local request = prepare(state, row, ids, form, options)
   local counting = options_of.merged(options,
     { on_progress = upload.file_progress(options.on_progress, from) })
-  return launch(state, request, counting, kind_of(row, from.feed))
+  return of_request(state, request, counting, kind_of(row, from.feed))
 end
 
---- Arguments to a request on the wire: nothing is sent before all is checked.
+--- A call of an operation: all of its arguments are checked here.
 -- @tparam table state
 -- @tparam table row of core.describe()
 -- @tparam table ids in path order
 -- @param params as the user gave them
 -- @param given the call's options as the user gave them
--- @treturn table|nil pending
+-- @treturn table|nil pending, of `send`
 -- @treturn table|nil error
-local function begin(state, row, ids, params, given)
+local function of_row(state, row, ids, params, given)
   local options = options_of.checked("call", row.operation, given)
   check_ids(row, params, options)
   if row.body == "form" then
-    return begin_form(state, row, ids, params, options)
+    return of_form(state, row, ids, params, options)
   end
   local request = prepare(state, row, ids, params, options)
-  return launch(state, request, options, kind_of(row))
+  return of_request(state, request, options, kind_of(row))
 end
 
 -- The forms of this API are imports: their answers tell failures with 200.
@@ -408,7 +408,7 @@ end
 -- @return value, nil, response; or nil, err, response. An import of which rows
 --   failed gives both: result, err, response.
 local function run(state, row, ids, params, given)
-  local pending, err = begin(state, row, ids, params, given)
+  local pending, err = of_row(state, row, ids, params, given)
   if not pending then
     return nil, err
   end
@@ -425,25 +425,25 @@ end
 -- @tparam string method
 -- @tparam string url maybe none
 -- @treturn table err
-local function of_url(state, err, method, url)
+local function error_of_url(state, err, method, url)
   local path = url:match("^%a+://[^/?#]*([^?#]*)")
   err.method, err.path = method, path and redacted(state, path)
   return err
 end
 
 local function not_stored(state, url, kind, problem)
-  return nil, of_url(state, errors.new({ kind = kind,
+  return nil, error_of_url(state, errors.new({ kind = kind,
     message = redacted(state, "storage: " .. problem) }), "POST", url)
 end
 
---- Puts a presigned POST on the wire: another host's, so without the key.
+--- A call of a presigned POST: another host's, so without the key.
 -- @tparam table state
 -- @tparam table options of the call, checked
 -- @tparam string url and
 -- @tparam table parts as core.request takes them
 -- @tparam function|nil feed gives the bytes of the part that has feed = true,
 --   as `send` takes it
--- @treturn table|nil pending
+-- @treturn table|nil pending, of `send`
 -- @treturn table|nil error
 local function store(state, options, url, parts, feed)
   local refused = options_of.refused_scheme(url, state.settings.allow_http,
@@ -455,7 +455,7 @@ local function store(state, options, url, parts, feed)
   if not request then
     return not_stored(state, url, "decode", problem)
   end
-  return send.start(state.hub, request, transport(state, options, {
+  return send.new(state.hub, request, transport(state, options, {
     operation = "storage",
     settings = { elsewhere = not core.same_origin(url, state.settings.base) },
     file = true,
@@ -467,12 +467,12 @@ local function store(state, options, url, parts, feed)
 end
 
 return {
-  begin = begin,
   collect = collect,
   dress = dress,
-  launch = launch,
+  error_of_url = error_of_url,
   nothing_came = nothing_came,
-  of_url = of_url,
+  of_request = of_request,
+  of_row = of_row,
   prepare = prepare,
   redacted = redacted,
   redactor = redactor,

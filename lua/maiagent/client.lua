@@ -15,7 +15,7 @@ local STATE = {}
 local METHODS =
   { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 
--- What `arguments` and `launch` have to know of a request by its path.
+-- What `arguments` and `of_request` have to know of a request by its path.
 local REQUEST = { operation = "client:request", name = "request" }
 local BY_PATH = { operation = "request", reply = "any" }
 
@@ -126,7 +126,7 @@ function methods:request(verb, path, params, options, ...)
   if not request then
     errors.misuse("client:request: " .. problem)
   end
-  local pending = call.launch(state, request, options, BY_PATH)
+  local pending = call.of_request(state, request, options, BY_PATH)
   return errors.outcome(call.collect(state, pending, "any"))
 end
 

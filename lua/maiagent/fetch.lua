@@ -208,7 +208,7 @@ local function description_of(state, sink, options, more)
 end
 
 local function impossible(state, url, problem)
-  return nil, call.of_url(state, errors.new({ kind = "http",
+  return nil, call.error_of_url(state, errors.new({ kind = "http",
     message = call.redacted(state, "download: " .. problem) }), "GET", url)
 end
 
@@ -234,7 +234,7 @@ local function get(state, url, part, options, more)
   if not request then
     return impossible(state, url, wrong)
   end
-  local pending = send.start(state.hub, request,
+  local pending = send.new(state.hub, request,
     description_of(state, from_url, options, more), redact)
   local exchange, err, response = pending:finish()
   if not exchange then
@@ -321,7 +321,7 @@ local function find_and_fetch(state, find, path, options, operation, clock)
   end
   local left, late = clock:options(options)
   if not left then
-    return nil, call.of_url(state, late, "GET", url)
+    return nil, call.error_of_url(state, late, "GET", url)
   end
   local saved, err
   saved, err, response = fetch(state, url, path, left,
@@ -377,7 +377,7 @@ local function file(state, kb_id, file_id, path, given)
     local found, err, response = storing.run(state, clock, options, row, ids)
     local wrong = found and unusable(operation, found)
     if wrong then
-      return nil, call.of_url(state, wrong, "GET", own), response
+      return nil, call.error_of_url(state, wrong, "GET", own), response
     elseif err then
       return nil, err, response
     end
@@ -408,7 +408,7 @@ end
 local function incomplete(state, operation, answer, url)
   local status = type(answer.status) == "string"
     and " (status: " .. call.redacted(state, answer.status) .. ")" or ""
-  return call.of_url(state, errors.new({
+  return call.error_of_url(state, errors.new({
     kind = "not_found",
     message = operation .. ": the translation is not completed" .. status,
   }), "GET", url)
@@ -442,7 +442,7 @@ local function translation(state, kb_id, file_id, id, path, given)
   local function find(clock)
     local left, late = clock:options(options)
     if not left then
-      return nil, call.of_url(state, late, "GET", own)
+      return nil, call.error_of_url(state, late, "GET", own)
     end
     local exchange, sink, response = get(state, own,
       target.part .. ".answer", left,

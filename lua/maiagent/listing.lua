@@ -6,8 +6,6 @@ local pages = require("maiagent.pages")
 
 local PAGE_SIZE = 100
 
-local function nothing() end
-
 --- Looks through a list until the visitor has seen enough.
 -- @tparam table state
 -- @tparam table row of a list operation
@@ -28,7 +26,6 @@ local function look(state, row, ids, query, options, visit)
   local pager = pages.pages(function(asked)
     local given, err = options()
     return {
-      cancel = nothing,
       result = function()
         if not given then
           return nil, err

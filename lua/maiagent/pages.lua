@@ -5,6 +5,7 @@
 -- first request, so that the key can't be lured elsewhere.
 
 local errors = require("maiagent.errors")
+local protect = require("maiagent.protect")
 
 -- A service that gives nothing but a `next`, again and again, is a loop.
 local EMPTY_PAGES_LIMIT = 100
@@ -92,10 +93,20 @@ local Pages = { __name = "maiagent.pages" }
 local methods = {}
 Pages.__index = methods
 
+-- The pages that were asked for ahead: a list, to be given up as a whole.
+local Ahead = {}
+Ahead.__index = Ahead
+
+function Ahead:close()
+  for i = #self, 1, -1 do
+    self[i].request:close()
+    self[i] = nil
+  end
+end
+
 local function cancel_ahead(self)
-  for i = #self.ahead, 1, -1 do
-    self.ahead[i].pending:cancel()
-    self.ahead[i] = nil
+  if #self.ahead > 0 then
+    self.give_up(self.ahead)
   end
 end
 
@@ -174,8 +185,11 @@ local function pages_left(self, page, query)
   return math.ceil(page.count / size) - number, number
 end
 
-local function start(self, query)
-  return { key = key_of(query), pending = self.start(query) }
+-- In the list before it is on the wire, lest it be lost there.
+local function ask_ahead(self, query)
+  local ahead = self.ahead
+  ahead[#ahead + 1] = { key = key_of(query), request = self.request(query) }
+  ahead[#ahead].request.begin()
 end
 
 local function with_page(query, number)
@@ -194,12 +208,12 @@ local function read_ahead(self, page)
   local ahead = self.ahead
   if not ahead[1] or ahead[1].key ~= key_of(query) then
     cancel_ahead(self)
-    ahead[1] = start(self, query)
+    ask_ahead(self, query)
   end
   local left, number = pages_left(self, page, query)
   self.last = left and number + left
-  for i = #ahead + 1, math.min(self.prefetch, (left or 0) + 1) do
-    ahead[i] = start(self, with_page(query, number + i - 1))
+  for i = #ahead, math.min(self.prefetch, (left or 0) + 1) - 1 do
+    ask_ahead(self, with_page(query, number + i))
   end
 end
 
@@ -210,19 +224,19 @@ local function refill(self)
   local ahead, last = self.ahead, self.last
   local number = last and page_number(self.query) + #ahead + 1
   if last and #ahead < self.prefetch and number <= last then
-    ahead[#ahead + 1] = start(self, with_page(self.query, number))
+    ask_ahead(self, with_page(self.query, number))
   end
 end
 
 local function fetch(self)
   local ahead = self.ahead
   if ahead[1] and ahead[1].key == key_of(self.query) then
-    return table.remove(ahead, 1).pending:result(function()
+    return table.remove(ahead, 1).request.result(function()
       refill(self)
     end)
   end
   cancel_ahead(self)
-  return self.start(self.query):result()
+  return self.request(self.query).result()
 end
 
 local function check_empty(self, items)
@@ -237,6 +251,15 @@ local function finish(self, err)
   self.query = nil
   cancel_ahead(self)
   return nil, err
+end
+
+-- Nothing that was asked for ahead is left by what raises.
+local function settle(self, ok, ...)
+  if not ok then
+    cancel_ahead(self)
+    error((...), 0)
+  end
+  return ...
 end
 
 -- A page whose `next` is wrong is still given; the error comes after it.
@@ -276,7 +299,7 @@ function methods:take()
   if not self.query then
     return nil
   end
-  return advance(self)
+  return settle(self, protect.call_here(advance, self))
 end
 
 --- The next page; nil at the end.
@@ -299,18 +322,20 @@ Pages.__call = methods.next
 Pages.__close = methods.close
 
 --- An iterator over pages.
--- @tparam function start takes a query, starts its request and gives
---   { result = function(self, arrived) → page | nil, err, response;
---   cancel = … }; arrived() is to be called before the answer is decoded
+-- @tparam function request takes a query and gives its request: { result =
+--   function(arrived) → page | nil, err, response; begin, close = … };
+--   arrived() is to be called before the answer is decoded; begin() puts it on
+--   the wire ahead of that, close() gives it up: both for prefetch alone
 -- @tparam table|nil params the query of the first page, carried to every page
 -- @tparam table|nil options prefetch (further pages kept in flight; 0),
 --   null (the value that stands for JSON's null), path (of the requests, for
---   messages)
+--   messages), give_up (closes what has close() and `before`, for prefetch:
+--   see `tasks`)
 -- @treturn table a pager: call it, or `:next()`, `:close()`
-local function pages(begin, params, options)
+local function pages(request, params, options)
   local query = copied(params)
   return setmetatable({
-    start = begin,
+    request = request,
     params = copied(params),
     query = query,
     number = tonumber(query.page) or 1,
@@ -319,7 +344,8 @@ local function pages(begin, params, options)
     prefetch = options and options.prefetch or 0,
     null = options and options.null,
     path = options and options.path,
-    ahead = {},
+    give_up = options and options.give_up,
+    ahead = setmetatable({ before = false }, Ahead),
   }, Pages)
 end
 

@@ -45,14 +45,18 @@ local function page_event(state, row, page)
   end
 end
 
--- The request of one page, as `pages` wants it. `begin` fails only for files.
+-- The request of one page, as `pages` wants it. What `of_row` gives is nil only
+-- for files.
 local function page_request(state, row, ids, query, options)
-  local pending = call.begin(state, row, ids, query, options)
+  local pending = call.of_row(state, row, ids, query, options)
   return {
-    cancel = function()
-      pending:cancel()
+    begin = function()
+      pending:begin()
     end,
-    result = function(_, arrived)
+    close = function()
+      pending:close()
+    end,
+    result = function(arrived)
       local page, err, response =
         call.collect(state, pending, row.reply, arrived)
       page_event(state, row, page)
@@ -70,7 +74,10 @@ local function pager_of(state, row, name, ...)
   return require("maiagent.pages").pages(function(query)
     return page_request(state, row, ids, query, options)
   end, params, { prefetch = options.prefetch, null = core.null,
-    path = request:path() })
+    path = request:path(), give_up = function(ahead)
+      wait.give_up(state.hub, ahead)
+      wait.serve(state.hub) -- in place of those that were cancelled
+    end })
 end
 
 -- A for-loop that is left early closes the pager where the VM can (5.4).

@@ -69,7 +69,7 @@ end
 local function launch(pending)
   local exchange, kind, message =
     wait.begin(pending.hub, pending.request, pending.call.settings)
-  pending.exchange = exchange
+  pending.exchange = exchange or false
   if not exchange then
     pending.problem = { kind = kind, message = message }
   end
@@ -77,7 +77,7 @@ end
 
 -- With a limit, whoever makes room launches, so the event comes afterwards.
 local function begin(pending)
-  pending.head_seen, pending.exchange, pending.started = false, nil, true
+  pending.head_seen, pending.exchange, pending.started = false, false, true
   local stopped = wait.refused(pending.hub)
   if stopped then
     pending.problem = { kind = "cancelled", message = stopped }
@@ -269,7 +269,7 @@ local function attempt(pending)
       status = outcome.status,
       kind = outcome.kind,
       message = outcome.message,
-      timings = exchange and exchange:timings(),
+      timings = exchange and exchange:timings() or nil,
     })
   end
   return outcome
@@ -460,13 +460,17 @@ function methods:close()
   end
 end
 
---- The same for one call alone, so that another may be begun in its place.
-function methods:cancel()
-  self:close()
-  wait.serve(self.hub)
+--- Puts it on the wire before anyone waits for it, where there is room: what is
+-- asked for ahead neither queues nor takes the last slot, for it may be long
+-- until somebody waits for it, and so sees that it hangs.
+function methods:begin()
+  if not self.hub.slots or slots.room(self.hub.slots) > 1 then
+    begin(self)
+  end
 end
 
---- Puts a prepared request on the wire.
+--- Makes a call of a prepared request. Nothing of it is on the wire before one
+-- of its methods runs, lest it be lost there between two functions.
 -- @tparam table hub of `wait`
 -- @tparam userdata request
 -- @tparam table call timeout (idle, total), what `retry.delay` wants, settings
@@ -477,20 +481,15 @@ end
 --   file goes: see `fetch`), is_step (of a flow, which the last on_progress
 --   may end, too)
 -- @tparam function redact takes secrets out of a text
--- @treturn table pending: `:finish()`, `:cancel()`
-local function start(hub, request, call, redact)
+-- @treturn table pending: `:begin()`, `:finish()`, `:close()`
+local function new(hub, request, call, redact)
   wait.waiter(hub)
-  local pending = setmetatable({
+  return setmetatable({
     hub = hub, call = call, request = request, first = request, attempts = 0,
     redirects = 0, deadline = 0, watched_since = 0, redact = redact,
+    exchange = false, started = false, head_seen = false,
     before = false, -- of `wait.give_up`
   }, Pending)
-  -- What is asked for ahead neither queues nor takes the last slot: it may be
-  -- long until somebody waits for it, and so sees that it hangs.
-  if not hub.slots or slots.room(hub.slots) > 1 then
-    begin(pending)
-  end
-  return pending
 end
 
-return { start = start }
+return { new = new }

@@ -94,7 +94,7 @@ local function store(state, from, post, options, clock)
   local given, late = clock:options(options_of.merged(options,
     { on_progress = upload.file_progress(options.on_progress, from) }))
   if not given then
-    return nil, call.of_url(state, late, "POST", post.url)
+    return nil, call.error_of_url(state, late, "POST", post.url)
   end
   local pending, err =
     call.store(state, given, post.url, post.parts, from.feed)

@@ -20,7 +20,7 @@ local function run(state)
   local how = call.transport(state, { max_retries = 0 },
     { operation = "warm_up" })
   how.on_event, how.on_retry = nil, nil
-  local pending = send.start(state.hub, request, how,
+  local pending = send.new(state.hub, request, how,
     call.redactor(secret))
   local _, err, response = pending:finish()
   if not response then

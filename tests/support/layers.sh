@@ -48,8 +48,8 @@ calls=$(grep -nE "\b($into_lua)[a-z]* *\(" src/*.c src/*.h) &&
 # line. The leaves are given functions and values, not clients, and so need
 # nothing but the error objects.
 order='misuse
-environment errors
-arguments pages poll progress protect response retry upload download filename
+environment errors protect
+arguments pages poll progress response retry upload download filename
 folder journal plan sink summary
 checks deadline imported registration
 slots
