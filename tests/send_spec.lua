@@ -626,24 +626,6 @@ describe("what a callback raises", function()
     assert.equal(0, under_way())
   end)
 
-  -- As by a second Ctrl-C, or where memory ran out.
-  it("ends by the next step what was interrupted as it was closed", function()
-    local server = service.start()
-    server:fault({ kind = "hang" })
-    local exchange = debug.getregistry()["maiagent.exchange"].__index
-    local close = exchange.close
-    function exchange.close()
-      exchange.close = close
-      error("interrupted")
-    end
-    local client = service.client(server, { wait = stop })
-    local ok, err = pcall(client.chatbots.list, client.chatbots)
-    assert.is_false(ok)
-    assert.matches("interrupted", err)
-    assert.is_false(client:step())
-    assert.equal(0, under_way())
-  end)
-
   it("keeps its position", function()
     local server = service.start()
     local client = service.client(server)

@@ -4,7 +4,6 @@
 
 local core = require("maiagent.core")
 local errors = require("maiagent.errors")
-local gather = require("maiagent.gather")
 local host = require("maiagent.host")
 local protect = require("maiagent.protect")
 local tasks = require("maiagent.tasks")
@@ -39,6 +38,25 @@ function Crew:done()
   return false, math.min(earliest, self.deadline)
 end
 
+function Crew:close()
+  for _, task in ipairs(self.tasks) do
+    tasks.finish(task)
+  end
+end
+
+-- Those of a crew that store, to be given up.
+local Storers = {}
+Storers.__index = Storers
+
+-- The one that calls this is not cut off: it comes to its end by itself.
+function Storers:close()
+  for _, task in ipairs(self.crew.tasks) do
+    if task.stores and coroutine.status(task.thread) == "suspended" then
+      tasks.finish(task)
+    end
+  end
+end
+
 --- Ends it early: what is being stored is cancelled, no further job is begun,
 -- what is stored is registered. May run twice.
 function Crew:stop()
@@ -46,23 +64,25 @@ function Crew:stop()
     self.stopping = true
     self.deadline = now() + LAST_WORDS
   end
-  -- The one that calls this is not cut off: it comes to its end by itself.
-  local others = {}
-  for _, task in ipairs(self.tasks) do
-    local waits = coroutine.status(task.thread) == "suspended"
-    if task.stores and waits and not task.finished then
-      others[#others + 1] = task
-      self.storing = self.storing - 1
-    end
-  end
-  gather.cancel(others)
+  wait.give_up(self.hub, self.storers)
   wait.serve(self.hub) -- in place of those that were cancelled
   self.hub.changes = self.hub.changes + 1
 end
 
 local function fail(crew, raised)
-  crew.failure = crew.failure or { raised }
+  if not crew.failed then
+    crew.failed, crew.raised = true, raised
+  end
   crew:stop()
+end
+
+local function is_storing(crew)
+  for _, task in ipairs(crew.tasks) do
+    if task.stores and not task.finished then
+      return true
+    end
+  end
+  return false
 end
 
 local function report(crew)
@@ -155,7 +175,7 @@ Ready.__index = Ready
 function Ready:done()
   local crew, time = self.crew, now()
   local stored = #crew.stored
-  if stored >= BATCH or crew.storing == 0 then
+  if stored >= BATCH or not is_storing(crew) then
     return true
   elseif stored > 0 and time >= crew.since + MOMENT then
     return true
@@ -183,14 +203,12 @@ local function registrar(crew)
       if #batch > 0 then
         crew.work.register(crew, batch)
       end
-    until crew.storing == 0 and #crew.stored == 0
+    until #crew.stored == 0 and not is_storing(crew)
   end
 end
 
 local function add_storer(crew)
-  crew.storing = crew.storing + 1
   local task = tasks.new(crew.hub, storer(crew), function(ok, raised)
-    crew.storing = crew.storing - 1
     if not ok then
       fail(crew, raised)
     end
@@ -223,9 +241,7 @@ end
 
 -- Where the host has no coroutines.
 local function run_in_order(crew)
-  crew.storing = 1
   attempt(crew, storer(crew))
-  crew.storing = 0
   if not attempt(crew, registrar(crew)) then
     crew.quiet = true
     attempt(crew, registrar(crew))
@@ -270,20 +286,24 @@ local function run(hub, work)
     work = work,
     tasks = {},
     stored = {},
-    storing = 0,
+    stopping = false,
+    failed = false,
+    raised = false,
+    before = false,
     deadline = math.huge,
     reported = -math.huge,
     count = { done = 0, failed = 0, total = work.total, bytes_sent = 0,
       bytes_total = work.bytes_total },
   }, Crew)
+  crew.storers = setmetatable({ crew = crew, before = false }, Storers)
   local _, in_order = host.starter()
-  local run_all = in_order and run_in_order or run_together
-  run_all(crew)
+  local ok, raised =
+    protect.call_here(in_order and run_in_order or run_together, crew)
   local abandoned = #crew.tasks > 0
-  gather.cancel(crew.tasks)
+  wait.give_up(hub, crew)
   wait.serve(hub)
-  if crew.failure then
-    error(crew.failure[1], 0)
+  if crew.failed or not ok then
+    error(crew.failed and crew.raised or raised, 0)
   end
   if crew.stopping or abandoned then
     local message = crew.refused and "on_progress returned false"

@@ -12,24 +12,27 @@ Group.__index = Group
 -- A group is a subject: asked whether it is done, it moves its tasks on.
 function Group:done()
   local earliest = tasks.drive(self.hub, self.tasks)
-  if self.failure or #self.tasks == 0 then
+  if self.failed or #self.tasks == 0 then
     return true
   end
   return false, earliest
 end
 
---- Ends tasks, and what runs inside of them: their exchanges are closed, and
--- nothing of them runs any more.
--- @tparam table list
-local function cancel(list)
-  for _, task in ipairs(list) do
-    task.finished = true
-    if task.exchange then
-      task.exchange:close()
-    end
-    if task.subject and task.subject.tasks then
-      cancel(task.subject.tasks)
-    end
+function Group:close()
+  for i = 1, #self.tasks do
+    tasks.finish(self.tasks[i])
+  end
+end
+
+-- Keeps what was raised first, and ends all.
+local function fail(group, raised, fn)
+  local is_first = not group.failed
+  if is_first then
+    group.failed, group.raised = true, raised
+  end
+  wait.give_up(group.hub, group)
+  if is_first and fn then
+    group.raised = errors.placed(raised, fn)
   end
 end
 
@@ -53,7 +56,7 @@ end
 -- Where the host has no coroutines.
 local function run_in_order(group, functions, ending)
   for i, fn in ipairs(functions) do
-    if not group.failure then
+    if not group.failed then
       ending(i)(pcall(fn))
     end
   end
@@ -66,9 +69,8 @@ local function run_together(group, functions, ending)
   local ok, problem =
     protect.call_here(wait.pause, group.hub, group, math.huge)
   if not ok then -- a wait hook raised, or Ctrl-C
-    group.failure = { problem }
-    cancel(group.tasks)
-  elseif not group.failure then
+    fail(group, problem)
+  elseif not group.failed then
     abandon(group.tasks, tasks.stopped(group.hub))
   end
 end
@@ -82,14 +84,13 @@ end
 -- @treturn table|nil index → the second value of each that gave nil; nil when
 --   every function gave a value
 local function gather(self, functions, inner)
-  local group = setmetatable({ hub = self, tasks = {} }, Group)
+  local group = setmetatable({ hub = self, tasks = {}, failed = false,
+    raised = false, before = false }, Group)
   local results, failures = {}, nil
   local function ending(i)
     return function(ok, value, err)
       if not ok then
-        group.failure = group.failure
-          or { errors.placed(value, inner or functions[i]) }
-        cancel(group.tasks)
+        fail(group, value, inner or functions[i])
       elseif value == nil and err ~= nil then
         failures = failures or {}
         failures[i] = err
@@ -103,8 +104,8 @@ local function gather(self, functions, inner)
   local run = in_order and run_in_order or run_together
   run(group, functions, ending)
   wait.serve(self) -- in place of those that were cancelled
-  if group.failure then
-    error(group.failure[1], 0)
+  if group.failed then
+    error(group.raised, 0)
   end
   return results, failures
 end
@@ -145,4 +146,4 @@ local function map(self, list, fn, concurrency)
   return results, failures
 end
 
-return { cancel = cancel, gather = gather, map = map }
+return { gather = gather, map = map }

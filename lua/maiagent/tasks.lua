@@ -13,6 +13,9 @@ local FOREVER = math.huge
 -- own and means "go on at the next step".
 local PARKED = {}
 
+-- What stands for nothing further where a list of what is given up ends.
+local LAST = {}
+
 -- What the program gets of a task that it made with `go`.
 local Task = { __name = "maiagent.task" }
 local methods = {}
@@ -68,16 +71,22 @@ local function due(self, task, time)
   return done or time >= task.deadline
 end
 
---- Closes a request that nobody waits for any more: now or, where memory ran
--- out on the way, in the next turn. Nothing else would end it.
+--- Closes what nobody waits for any more: now or, where that is interrupted, as
+-- by the end of memory or a second Ctrl-C, in the next turn. Nothing else would
+-- end it. Itself it needs no memory, so it comes before all else that does.
 -- @tparam table hub
--- @tparam table request with close() and a field `before`, the table's own
-local function give_up(self, request)
-  if self.given_up ~= request then
-    request.before, self.given_up = self.given_up, request
+-- @tparam table what a request, or all of several; with close(), which may run
+--   twice, and a field `before` that is false, for the use of this
+local function give_up(self, what)
+  if not what.before then
+    what.before = self.given_up or LAST
+    self.given_up = what
   end
-  request:close()
-  self.given_up = request.before
+  what:close()
+  if self.given_up == what then
+    self.given_up = what.before ~= LAST and what.before
+    what.before = false
+  end
 end
 
 --- Closes what could not be closed when it was given up.
@@ -85,6 +94,22 @@ end
 local function give_up_rest(self)
   while self.given_up do
     give_up(self, self.given_up)
+  end
+end
+
+--- Ends a task, and what runs inside of it: its exchange is closed, and nothing
+-- of it runs any more. May run twice.
+-- @tparam table task
+local function finish(task)
+  task.finished = true
+  if task.exchange then
+    task.exchange:close()
+  end
+  local inside = task.subject and task.subject.tasks
+  if inside then
+    for i = 1, #inside do
+      finish(inside[i])
+    end
   end
 end
 
@@ -173,7 +198,7 @@ local function cancel(task)
   task.cancelled = true
   if task.hosted then
     if task.exchange then
-      task.exchange:close()
+      give_up(task.hub, task.exchange)
     end
   elseif coroutine.status(task.thread) == "suspended" then
     resume(task.hub, task)
@@ -285,6 +310,7 @@ return {
   begin = begin,
   cancel = cancel,
   drive = drive,
+  finish = finish,
   give_up = give_up,
   give_up_rest = give_up_rest,
   new = new,

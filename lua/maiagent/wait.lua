@@ -35,7 +35,7 @@ local function hub(hook, open, max_in_flight)
     tasks = {},
     failures = {}, -- of tasks: { what was raised }
     threads = setmetatable({}, { __mode = "kv" }), -- coroutine → its task
-    given_up = false, -- requests that could not be closed, one before another
+    given_up = false, -- what could not be closed, one before another
     parked = setmetatable({}, { __mode = "k" }), -- task → WAITING or TOLD
     told = 0, -- how often a parked task became TOLD
     changes = 0,
@@ -222,7 +222,7 @@ local function drop_failed_wait(self, task)
   if task and self.parked[task] then
     self.parked[task] = nil
     if task.exchange then
-      task.exchange:close()
+      tasks.give_up(self, task.exchange)
     end
     serve(self)
   end

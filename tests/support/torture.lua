@@ -177,12 +177,17 @@ local function content()
   return { content = "a\0b", filename = "content.bin" }
 end
 
+-- Between two pieces it has nothing yet: the request waits for the program.
 local function reader()
-  local left = 3
+  local left, rested = 3, false
   return {
     filename = "reader.bin",
     size = 3 * 1000,
     reader = function()
+      rested = not rested
+      if rested then
+        return ""
+      end
       left = left - 1
       return left >= 0 and ("x"):rep(1000) or nil
     end,
