@@ -510,3 +510,43 @@ describe("max_connections", function()
     end)
   end
 end)
+
+-- Two visitors of nginx who went away in the middle of a slow call kept two of
+-- two places, and everyone after them waited for a time-out.
+describe("a call whose caller was dropped", function()
+  after_each(function()
+    collectgarbage("restart")
+    service.check()
+  end)
+
+  for _, limit in ipairs({ "max_in_flight", "max_connections" }) do
+    it("keeps no place of " .. limit .. " from those who wait", function()
+      local server = service.start()
+      server:fault({ kind = "hang", times = 2, path = "chatbots" })
+      local function wait(_, ms)
+        local thread, is_main = coroutine.running()
+        if thread and not is_main then
+          coroutine.yield()
+        else
+          server:step(math.min(ms, 5) / 1000)
+        end
+      end
+      local client = service.client(server, { [limit] = 2, wait = wait })
+      for i = 1, 2 do
+        coroutine.wrap(function()
+          client.chatbots:list()
+        end)()
+        while #server:log() < i do
+          client:step()
+          server:step(0.002)
+        end
+      end
+      if jit then
+        jit.flush() -- what was compiled holds what it saw
+      end
+      collectgarbage("stop") -- as if nothing else gave it anything to do
+      assert(client.embedding_models:list(nil, { max_retries = 0 }))
+      assert.equal(3, #server:log())
+    end)
+  end
+end)

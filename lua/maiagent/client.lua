@@ -328,7 +328,7 @@ local function open_hub(settings)
     return require("maiagent.http").client({
       max_connections = max_connections,
     })
-  end, given.max_in_flight)
+  end, given.max_in_flight, max_connections)
 end
 
 --- Makes a client of checked settings.

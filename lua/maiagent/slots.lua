@@ -51,9 +51,11 @@ local function new(limit, count)
   }
 end
 
--- Whether anyone queues; `first` is the place then. The ticket itself is not
+--- Whether anyone queues; `first` is the place then. The ticket itself is not
 -- given: in a register of whoever looks it would outlive a dropped caller, for
 -- as long as the one who looks waits.
+-- @tparam table slots
+-- @treturn boolean
 local function is_wanted(self)
   while self.first <= self.last and not self.queue[self.first] do
     self.first = self.first + 1
@@ -103,4 +105,10 @@ local function enter(self, begin, pending)
   return ticket
 end
 
-return { enter = enter, new = new, room = room, serve = serve }
+return {
+  enter = enter,
+  is_wanted = is_wanted,
+  new = new,
+  room = room,
+  serve = serve,
+}

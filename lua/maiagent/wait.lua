@@ -19,6 +19,8 @@ local LONGEST_SLEEP = 20
 local LONGEST_POLL = 60000 -- milliseconds blocked in C without a look at tasks
 local FOREVER = math.huge
 local MOST_REFUSALS = 1000 -- calls of a cancelled task that return an error
+local SWEEP_INTERVAL = 0.02 -- seconds between two steps of the collector
+local SWEEP_STEP = 128 -- KiB: a step does as much as if they were allocated
 
 -- A parked task is TOLD when its answer is there and it cannot be resumed yet.
 local WAITING, TOLD = "waiting", "told"
@@ -27,8 +29,9 @@ local WAITING, TOLD = "waiting", "told"
 -- @tparam function|nil hook the option `wait`: hook(client, milliseconds)
 -- @tparam function open makes the libcurl handle when it is first needed
 -- @tparam integer|nil max_in_flight requests on the wire at a time
+-- @tparam integer|nil max_connections that the handle may open
 -- @treturn table
-local function hub(hook, open, max_in_flight)
+local function hub(hook, open, max_in_flight, max_connections)
   local self = {
     hook = hook,
     open = open,
@@ -42,6 +45,8 @@ local function hub(hook, open, max_in_flight)
     resumed = 0, -- how many tasks were, in this turn
     limit = nil, -- when this turn is to end, if it has a budget
     slots = nil, -- where max_in_flight was given
+    max_connections = max_connections or FOREVER,
+    swept = -FOREVER, -- when `sweep` last did something
   }
   if max_in_flight then
     self.slots = slots.new(max_in_flight, function()
@@ -152,6 +157,27 @@ local function adaptive_sleep(started)
   return math.max(SHORTEST_SLEEP, math.min(LONGEST_SLEEP, elapsed / 20))
 end
 
+local function is_crowded(self)
+  return self.slots and slots.is_wanted(self.slots)
+    or self.native and self.native:running() > self.max_connections
+end
+
+-- The request of a caller that its host has dropped keeps its place until the
+-- collector finds it, and those that wait for a place give it nothing to do:
+-- two visitors who went away held two of two slots for ever. Gives when to do
+-- this again.
+local function sweep(self)
+  if not is_crowded(self) then
+    return FOREVER
+  end
+  local time = now()
+  if time >= self.swept + SWEEP_INTERVAL then
+    self.swept = time
+    collectgarbage("step", SWEEP_STEP)
+  end
+  return self.swept + SWEEP_INTERVAL
+end
+
 local function block(self, task, subject, deadline)
   local wait = host.waiter(self)
   local started = now()
@@ -172,6 +198,7 @@ local function block(self, task, subject, deadline)
     local left = milliseconds_until(time)
     if wait ~= host.poll then
       left = math.min(left, adaptive_sleep(started))
+      time = math.min(time, sweep(self))
     end
     if self.hook then
       wake_at(self, time) -- it may look at nothing but the descriptor

@@ -27,6 +27,7 @@ local HTTP = [[
   init_by_lua_block {
     maiagent = require "maiagent"
     client = maiagent.new{}
+    few = maiagent.new{ max_in_flight = 2 }
 ]] .. nginx.CALL .. [[
     call "init"
     function knowledge_base()
@@ -162,6 +163,13 @@ local HTTP = [[
     location /hang {
       lua_check_client_abort on;
       content_by_lua_block { client.chatbots:list() }
+    }
+    location /few_hang {
+      lua_check_client_abort on;
+      content_by_lua_block { few.chatbots:list() }
+    }
+    location /few {
+      content_by_lua_block { ngx.say(#assert(few.embedding_models:list())) }
     }
     location /under_way {
       content_by_lua_block {
@@ -346,26 +354,44 @@ describe("nginx", function()
       (select(2, get(port, "/cancel"))))
   end)
 
-  it("leaves nothing behind of a client that went away", function()
-    server:faults_clear()
-    server:fault({ kind = "hang", path = "chatbots", times = math.huge })
-    local before = #server:log()
-    for _ = 1, 5 do
-      local connection = open(port, "/hang")
-      local deadline = socket.gettime() + 10
-      repeat
-        socket.sleep(0.01)
-      until #server:log() > before or socket.gettime() > deadline
-      before = #server:log()
-      connection:close()
+  describe("where clients go away in the middle of a call,", function()
+    before_each(function()
+      server:faults_clear()
+      server:fault({ kind = "hang", path = "chatbots", times = math.huge })
+    end)
+
+    after_each(function()
+      server:faults_clear()
+      server:fault(SLOW)
+    end)
+
+    local function ask_and_go(path, count)
+      local before = #server:log()
+      for i = 1, count do
+        local connection = open(port, path)
+        local deadline = socket.gettime() + 10
+        repeat
+          socket.sleep(0.01)
+        until #server:log() == before + i or socket.gettime() > deadline
+        connection:close()
+      end
     end
-    local deadline, left = socket.gettime() + 10
-    repeat
-      left = select(2, get(port, "/under_way"))
-    until left == "0" or socket.gettime() > deadline
-    server:faults_clear()
-    server:fault(SLOW)
-    assert.equal("0", left)
+
+    it("leaves nothing of them behind", function()
+      ask_and_go("/hang", 5)
+      local deadline, left = socket.gettime() + 10
+      repeat
+        left = select(2, get(port, "/under_way"))
+      until left == "0" or socket.gettime() > deadline
+      assert.equal("0", left)
+    end)
+
+    it("has room for others, whatever max_in_flight", function()
+      ask_and_go("/few_hang", 2)
+      local started = socket.gettime()
+      assert.equal("2", (select(2, get(port, "/few"))))
+      assert.is_true(socket.gettime() - started < 5)
+    end)
   end)
 
   it("begins no task where nothing can wait", function()
