@@ -323,8 +323,17 @@ describe("knowledge_bases.files:wait for many", function()
   -- name, ids, what is said
   local mistakes = {
     { "an id that is none", { "a", 5 }, "ids[2] must be a string" },
-    { "an empty id", { "" }, "ids[1] must be a string" },
-    { "a file for a list", { id = "a" }, "a list of ids expected" },
+    { "an empty id", { "" },
+      'ids[1] must be a string that is not empty, got "" (a string)' },
+    { "a file for an id", { "a", { id = "a" } },
+      "got table (did you mean obj.id?)" },
+    { "a file for a list", { id = "a" },
+      "a list of ids expected, got a table with 'id' (did you mean obj.id?)" },
+    { "a list with a hole", { nil, "a" },
+      "a list of ids expected, got a table with '2'" },
+    { "a list with a name", { "a", name = "b" },
+      "a list of ids expected, got a table with 'name'" },
+    { "a way out of the path", { "a", ".." }, "id must not be . or .." },
     { "nothing", nil, "id" },
   }
 

@@ -230,15 +230,42 @@ local function run(watch)
   overdue(watch)
 end
 
-local function check_ids(kind, list)
+local function hint(value)
+  local has_id = type(value) == "table" and rawget(value, "id") ~= nil
+  return has_id and " (did you mean obj.id?)" or ""
+end
+
+-- What stands outside the list would not be waited for.
+local function check_list(kind, list)
+  local count = 0
   for i, id in ipairs(list) do
     if type(id) ~= "string" or id == "" then
-      errors.misuse(("%s: ids[%d] must be a string, got %s"):format(
-        kind.operation, i, type(id)))
+      errors.misuse(("%s: ids[%d] must be a string that is not empty, got "
+        .. "%s%s"):format(kind.operation, i, errors.shown(id), hint(id)))
+    end
+    count = i
+  end
+  for key in pairs(list) do
+    if type(key) ~= "number" or key < 1 or key > count or key % 1 ~= 0 then
+      errors.misuse(("%s: an id or a list of ids expected, got a table with "
+        .. "'%s'%s"):format(kind.operation, tostring(key), hint(list)))
     end
   end
-  if #list == 0 and next(list) ~= nil then
-    errors.misuse(kind.operation .. ": an id or a list of ids expected")
+end
+
+-- Wrong ids are told before anything is sent.
+local function check_ids(kind, state, ids, wanted)
+  local many = type(wanted) == "table"
+  if many then
+    check_list(kind, wanted)
+  end
+  local function check(id)
+    call.prepare(state, kind.get, path_of(kind, ids, id), nil, {},
+      kind.operation)
+  end
+  check(many and "id" or wanted)
+  for _, id in ipairs(many and wanted or {}) do
+    check(id)
   end
 end
 
@@ -264,14 +291,9 @@ end
 
 local function wait_for(kind, state, ids, wanted, given)
   local options = wait_options(kind, given)
+  check_ids(kind, state, ids, wanted)
   local many = type(wanted) == "table"
-  if many then
-    check_ids(kind, wanted)
-  end
   local list = many and wanted or { wanted }
-  -- Wrong ids are told before anything is sent.
-  call.prepare(state, kind.get, path_of(kind, ids, many and "id" or wanted),
-    nil, {}, kind.operation)
   local watch = new_watch(kind, state, ids, options)
   for _, id in ipairs(list) do
     watch:add(id)
