@@ -149,10 +149,11 @@ describe("misuse.shown", function()
   local rows = {
     { "5", '"5" (a string)' }, { "a\nb", '"a\\nb" (a string)' },
     { 5, "5" }, { true, "true" }, { nil, "nil" }, { print, "function" },
-    { {}, "table" },
+    { {}, "table" }, { 0 / 0, "NaN" }, { -(0 / 0), "NaN" },
+    { ("x"):rep(81), '"' .. ("x"):rep(80) .. '"… (a string)' },
   }
 
-  for i = 1, 7 do
+  for i = 1, 10 do
     it(tostring(rows[i][2]), function()
       assert.equal(rows[i][2], misuse.shown(rows[i][1]))
     end)

@@ -14,6 +14,28 @@ local function has_type(expected)
   end
 end
 
+--- A text of one line, for a header or an address.
+-- @param value
+-- @treturn string|nil what is wrong with it
+local function line(value)
+  if type(value) ~= "string" then
+    return "must be a string, got " .. type(value)
+  elseif value:find("[%z\1-\31\127]") then
+    return "has a line break, a zero byte or another control character"
+  end
+end
+
+--- A path of the disk.
+-- @param value
+-- @treturn string|nil what is wrong with it
+local function path(value)
+  if type(value) ~= "string" or value == "" then
+    return "must be a path, got " .. (value == "" and "''" or type(value))
+  elseif value:find("%z") then
+    return "must be a path, which has no zero bytes"
+  end
+end
+
 --- A number of so much or more.
 -- @tparam number least
 -- @tparam boolean|nil whole whether it must be finite and whole
@@ -57,20 +79,6 @@ local function one_of(...)
   end
 end
 
--- The nearest of some names, or where none is near, all of them.
-local function instead(name, known)
-  local near = errors.did_you_mean(name, known)
-  if near ~= "" then
-    return near
-  end
-  local names = {}
-  for candidate in pairs(known) do
-    names[#names + 1] = candidate
-  end
-  table.sort(names)
-  return " (its fields are " .. table.concat(names, ", ") .. ")"
-end
-
 --- A table of known parts, each checked alike.
 -- @tparam table known a table whose keys are the names
 -- @tparam function problem the check of a part
@@ -82,7 +90,8 @@ local function parts(known, problem)
     end
     for name, part in pairs(value) do
       if not known[name] then
-        return "has no '" .. tostring(name) .. "'" .. instead(name, known)
+        return "has no '" .. tostring(name) .. "'"
+          .. errors.instead(name, known)
       end
       local wrong = problem(part)
       if wrong then
@@ -137,10 +146,12 @@ end
 return {
   has_type = has_type,
   headers = headers,
+  line = line,
   number_from = number_from,
   one_of = one_of,
   or_false = or_false,
   parts = parts,
+  path = path,
   positive = positive,
   seconds = seconds,
 }

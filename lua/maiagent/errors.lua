@@ -351,6 +351,7 @@ local outcome = RAISES_LAST and with_error_again or as_it_is
 return {
   did_you_mean = of_misuse("did_you_mean"),
   from_status = from_status,
+  instead = of_misuse("instead"),
   is = is,
   misspelt = of_misuse("misspelt"),
   misuse = of_misuse("misuse"),

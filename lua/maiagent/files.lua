@@ -1,6 +1,7 @@
 --- Files into a knowledge base: stored, then registered exactly once.
 
 local call = require("maiagent.call")
+local core = require("maiagent.core")
 local errors = require("maiagent.errors")
 local listing = require("maiagent.listing")
 local options_of = require("maiagent.options")
@@ -39,6 +40,10 @@ end
 -- Raises what is wrong.
 local function check(state, operation, kb_id, params)
   local item = item_of(operation, "key", "name", params)
+  local _, problem = core.encode(params or {})
+  if problem then
+    errors.misuse(operation .. ": " .. problem)
+  end
   call.prepare(state, rows["knowledge_bases.files.create"], { kb_id },
     { files = { item } }, {}, operation)
 end

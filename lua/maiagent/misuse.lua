@@ -17,6 +17,8 @@ local WHAT = TELLS_TAIL_CALLS and "Slt" or BY_NAME and "Slnf" or "Sl"
 -- LuaJIT's hint may be wrong: the function may have another name there.
 local NEAR = BY_NAME and "near " or "in a tail call near "
 
+local LONGEST_SHOWN = 80 -- bytes of a string in a message
+
 -- The last message without a place, for who knows what was running.
 local placeless
 
@@ -148,6 +150,25 @@ local function did_you_mean(name, known)
   return " (did you mean '" .. found .. "'?)"
 end
 
+--- What to write in the place of an unknown name.
+-- @param name what was written
+-- @tparam table known a table whose string keys are the known names
+-- @tparam string|nil what what these are ("fields")
+-- @treturn string " (did you mean …?)", or all of them when nothing is near
+local function instead(name, known, what)
+  local near = did_you_mean(name, known)
+  if near ~= "" then
+    return near
+  end
+  local all = {}
+  for candidate in pairs(known) do
+    all[#all + 1] = candidate
+  end
+  table.sort(all)
+  return (" (its %s are %s)"):format(what or "fields",
+    table.concat(all, ", "))
+end
+
 local function folded(name)
   return (name:lower():gsub("[_-]", ""))
 end
@@ -172,7 +193,11 @@ end
 -- @treturn string
 local function shown(value)
   if type(value) == "string" then
-    return ("%q"):format(value):gsub("\\\n", "\\n") .. " (a string)"
+    local start = value:sub(1, LONGEST_SHOWN)
+    return ("%q"):format(start):gsub("\\\n", "\\n")
+      .. (#value > #start and "…" or "") .. " (a string)"
+  elseif value ~= value then
+    return "NaN" -- printf's word for it has a sign on some machines
   elseif type(value) == "number" or type(value) == "boolean" then
     return tostring(value)
   end
@@ -181,6 +206,7 @@ end
 
 return {
   did_you_mean = did_you_mean,
+  instead = instead,
   misspelt = misspelt,
   misuse = misuse,
   named = named,

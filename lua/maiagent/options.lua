@@ -66,13 +66,23 @@ end
 local function shard(value)
   if type(value) ~= "string" or not require("maiagent.plan").shard(value) then
     return "must be 'INDEX/COUNT', such as '2/8' for the second of eight, got "
-      .. tostring(value)
+      .. errors.shown(value)
   end
 end
 
-local function folder_path(value)
-  if type(value) ~= "string" or value == "" then
-    return "must be a path, got " .. (value == "" and "''" or type(value))
+-- What a request will not take is told where it was written, rather than by
+-- the call, or the page, that needs it.
+local function header_problem(value)
+  local wrong = checks.headers(value)
+  if wrong then
+    return wrong
+  end
+  local request = core.request("GET", DEFAULT_BASE_URL)
+  for name, text in pairs(value) do
+    local ok, problem = request:set(name, text)
+    if not ok then
+      return ("[%q]: %s"):format(name, problem)
+    end
   end
 end
 
@@ -80,7 +90,7 @@ end
 local SHARED = {
   timeout = checks.seconds(TIMEOUT),
   max_retries = number_from(0, true),
-  headers = checks.headers,
+  headers = header_problem,
 }
 
 local TRANSFER = merged(SHARED, {
@@ -98,11 +108,11 @@ local CLIENT = merged(SHARED, {
   wait = has_type("function"),
   on_retry = checks.or_false(has_type("function")),
   on_event = checks.or_false(has_type("function")),
-  ca_file = has_type("string"),
+  ca_file = checks.path,
   insecure = has_type("boolean"),
   allow_http = has_type("boolean"),
-  proxy = checks.or_false(has_type("string")),
-  user_agent = has_type("string"),
+  proxy = checks.or_false(checks.line),
+  user_agent = checks.line,
   max_connections = number_from(1, true),
   max_in_flight = number_from(1, true),
 })
@@ -136,7 +146,7 @@ local KINDS = {
     retry_failed = has_type("boolean"),
     hidden = has_type("boolean"),
     shard = shard,
-    cache = folder_path,
+    cache = checks.path,
     processing_timeout = number_from(0),
   }),
   -- Of the flows called wait; their timeout covers many calls.
@@ -157,11 +167,11 @@ local function check(name, given, known)
     local problem = known[option]
     if not problem then
       errors.misuse(name .. ": unknown option '" .. tostring(option) .. "'"
-        .. errors.did_you_mean(option, known))
+        .. errors.instead(option, known, "options"))
     end
     local wrong = problem(value)
     if wrong then
-      local joint = wrong:sub(1, 1) == "." and "" or " "
+      local joint = wrong:find("^[.%[]") and "" or " "
       errors.misuse(name .. ": " .. option .. joint .. wrong)
     end
   end

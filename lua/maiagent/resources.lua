@@ -153,7 +153,7 @@ local function new_class(resource)
     __index = function(_, name)
       local known = known_names(class.methods, class.children)
       errors.misuse("client." .. resource .. " has no '" .. tostring(name)
-        .. "'" .. errors.did_you_mean(name, known))
+        .. "'" .. errors.instead(name, known, "methods"))
     end,
   })
   class.__tostring = function()

@@ -162,7 +162,7 @@ local function check_params(operation, params, known)
     if not known[name] then
       errors.misuse(operation .. ": unknown params." .. tostring(name)
         .. (arguments.is_option(name) and ": it is an option, behind params"
-          or errors.did_you_mean(name, known)))
+          or errors.instead(name, known)))
     end
   end
 end
@@ -205,7 +205,7 @@ end
 local function put_source(state, given, model_name, options)
   if type(model_name) ~= "string" or model_name == "" then
     errors.misuse("uploads.put: model_name must be 'chatbot-file', "
-      .. "'attachment' or 'batch-qa', got " .. tostring(model_name))
+      .. "'attachment' or 'batch-qa', got " .. errors.shown(model_name))
   end
   options = options_of.checked("upload", "uploads.put", options)
   local stored, err, response =

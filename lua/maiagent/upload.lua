@@ -75,7 +75,7 @@ local function check_size(called, size)
     and size % 1 == 0
   if not ok then
     errors.misuse(called .. ".size must be given with reader: how many bytes "
-      .. "it gives in all, got " .. tostring(size))
+      .. "it gives in all, got " .. errors.shown(size))
   end
 end
 
@@ -84,7 +84,7 @@ local function check_source(called, given)
   for name in pairs(given) do
     if not SOURCE_FIELDS[name] then
       errors.misuse(called .. " has no '" .. tostring(name) .. "'"
-        .. errors.did_you_mean(name, SOURCE_FIELDS))
+        .. errors.instead(name, SOURCE_FIELDS))
     end
   end
   local kinds = (type(given.path) == "string" and 1 or 0)
