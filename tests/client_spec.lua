@@ -282,7 +282,67 @@ describe("misuse", function()
       .. 'as in headers = { ["X-Name"] = "value" }' },
     { "a header's wrong name", function(client)
       return line(), client.chatbots:list(nil, { headers = { ["X A"] = "b" } })
-    end, 'headers["X A"]: a header\'s name has to be' },
+    end, 'chatbots.list: headers["X A"]: a header\'s name has to be' },
+    { "a header's wrong value, before the first page", function(client)
+      return line(), client.chatbots:each(nil, { headers = { X = "a\nb" } })
+    end, 'chatbots.each: headers["X"]: header X: control characters' },
+    { "a header's wrong value, before the first file", function(client)
+      return line(), client.knowledge_bases.files:upload_all("kb",
+        { { content = "x", filename = "x" } }, nil, { headers = { X = {} } })
+    end, 'files.upload_all: headers["X"]: a header\'s value must be a' },
+    { "a header's wrong value, in a copy", function(client)
+      return line(), client:with({ headers = { X = {} } })
+    end, 'client:with: headers["X"]: a header\'s value must be a string' },
+    { "two tables of options for a client", function()
+      return line(), maiagent.new({ api_key = "k" }, { timeout = 5 })
+    end, "maiagent.new: 2 arguments given; it takes options" },
+    { "two tables of options for a copy", function(client)
+      return line(), client:with({}, { timeout = 5 })
+    end, "client:with: 2 arguments given; it takes options" },
+    { "two tables of options for a step", function(client)
+      return line(), client:step({}, { max_ms = 5 })
+    end, "client:step: 2 arguments given; it takes options" },
+    { "a descriptor asked for with a dot", function(client)
+      return line(), client.pollfd()
+    end, "client.pollfd: called with a dot; write client:pollfd(…)" },
+    { "a socket asked for with a dot", function(client)
+      return line(), client.getfd()
+    end, "client.getfd: called with a dot; write client:getfd(…)" },
+    { "a list for names", function(client)
+      return line(), client.chatbots:list({ "x" })
+    end, "chatbots.list: params: names of a query are strings" },
+    { "a value that JSON has not", function(client)
+      return line(), client.chatbots:create({ name = print })
+    end, "chatbots.create: params.name: JSON has no function" },
+    { "a value that JSON has not, by a path", function(client)
+      return line(), client:request("POST", "x/", { name = print })
+    end, "client:request: params.name: JSON has no function" },
+    { "a value that JSON has not, of an upload", function(client)
+      return line(), client.knowledge_bases.files:upload("kb", "x.pdf",
+        { labels = { print } })
+    end, "files.upload: params.labels[1]: JSON has no function" },
+    { "a value that JSON has not, of an attachment", function(client)
+      return line(), client.attachments:upload("x.pdf", { type = print })
+    end, "attachments.upload: params.type: JSON has no function" },
+    { "an import without an id, of no file", function(client)
+      return line(), client.knowledge_bases:import_labels_excel(nil, "/no/x")
+    end, "import_labels_excel: id expected, got nil" },
+    { "a method that is near none", function(client)
+      return line(), client.embedding_models.create
+    end, "client.embedding_models has no 'create' (its methods are all, each, "
+      .. "list, pages)" },
+    { "an option of another method", function(client)
+      return line(), client.knowledge_bases.files:wait("kb", "id",
+        { concurrency = 2 })
+    end, "unknown option 'concurrency' (its options are headers, interval, "
+      .. "max_retries, on_status, timeout)" },
+    { "a field that is near none", function(client)
+      return line(), client.uploads:put({ url = "x" }, "attachment")
+    end, "source has no 'url' (its fields are content, filename, path, "
+      .. "reader, size)" },
+    { "a table for a model's name", function(client)
+      return line(), client.uploads:put("x.pdf", {})
+    end, "'attachment' or 'batch-qa', got table" },
     { "an option of an upload in its params", function(client)
       return line(), client.knowledge_bases.files:upload("kb", { content = "x",
         filename = "x.txt" }, { timeout = 5 })

@@ -183,7 +183,7 @@ end
 local function explained(row, name, problem)
   local prefix = row.operation .. ": "
   if problem:sub(1, #prefix) ~= prefix then
-    return problem
+    return name .. ": " .. problem
   end
   local id, wrong = problem:sub(#prefix + 1):match("^(%w+)( .*)$")
   if not READABLE[id] and id ~= "id" then

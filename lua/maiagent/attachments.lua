@@ -53,7 +53,8 @@ local function upload_attachment(state, given, params, options)
   local operation = "attachments.upload"
   options = options_of.checked("upload", operation, options)
   storing.check_params(operation, params, FIELDS)
-  call.prepare(state, row, {}, attachment_of("key", "name", params), {})
+  call.prepare(state, row, {}, attachment_of("key", "name", params), {},
+    operation)
   local stored, err, response =
     storing.put_given(state, given, "attachment", options, operation)
   if not stored then

@@ -360,9 +360,12 @@ local function kind_of(row, feed)
   return kinds[row]
 end
 
+local ANY_FORM = { { name = "file", value = "" } }
+
 -- As `of_row`, with a source in the place of params.
 local function of_form(state, row, ids, given, options)
   local upload = require("maiagent.upload")
+  prepare(state, row, ids, ANY_FORM, options) -- wrong ids are told first
   local from, err = upload.source(given, row.operation .. ": source")
   if not from then
     return nil, err

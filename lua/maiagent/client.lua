@@ -45,7 +45,7 @@ function Client.__index(_, name)
     known[resource] = true
   end
   errors.misuse("client has no '" .. name .. "'"
-    .. (below(name) or errors.did_you_mean(name, known)))
+    .. (below(name) or errors.instead(name, known, "names")))
 end
 
 -- A number here would change nothing, or be in the way of a method.
@@ -90,7 +90,7 @@ local function content_of(verb, params, options)
   end
   local body, problem = core.encode(params)
   if not body then
-    errors.misuse(problem)
+    errors.misuse("client:request: " .. problem)
   end
   return { query = options.query, type = "application/json", body = body }
 end
@@ -158,8 +158,9 @@ end
 -- @tparam table changed any option of maiagent.new but wait,
 --   max_connections and max_in_flight
 -- @treturn table client
-function methods:with(changed)
+function methods:with(changed, ...)
   local state = state_of(self, "with")
+  arguments.check_count("client:with", "options", changed, ...)
   return attach({
     hub = state.hub,
     random = state.random,
@@ -200,8 +201,9 @@ end
 -- @tparam table|nil options max_ms (milliseconds; no limit)
 -- @treturn boolean whether anything is still under way
 -- Raises the error of a task that raised one.
-function methods:step(options)
+function methods:step(options, ...)
   local state = state_of(self, "step")
+  arguments.check_count("client:step", "options", options, ...)
   options = options_of.checked("step", "client:step", options)
   return wait.step(state.hub, options.max_ms)
 end
@@ -297,7 +299,7 @@ end
 
 --- For cqueues: poll(client) waits for this descriptor …
 function methods:pollfd()
-  return self:fd()
+  return wait.descriptor(state_of(self, "pollfd").hub)
 end
 
 --- … to be readable …
@@ -312,7 +314,7 @@ end
 
 --- For LuaSocket and copas: select({client}, …) waits for this descriptor …
 function methods:getfd()
-  return self:fd() or -1
+  return wait.descriptor(state_of(self, "getfd").hub) or -1
 end
 
 --- … and has nothing buffered beside it.

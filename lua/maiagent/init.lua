@@ -24,10 +24,12 @@ local maiagent = {}
 --   max_connections, max_in_flight (requests on the wire; others queue)
 -- @treturn table client
 -- Raises what is wrong with the options.
-local function new(given)
+local function new(given, ...)
   if given == maiagent then
     errors.misuse("maiagent.new: called with a colon; write maiagent.new{ … }")
   end
+  require("maiagent.arguments").check_count("maiagent.new", "options", given,
+    ...)
   local settings = require("maiagent.options").client(given)
   return require("maiagent.client").new(settings)
 end
