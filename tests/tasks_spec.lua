@@ -21,6 +21,19 @@ local function exchanges_alive()
   return select(2, require("maiagent.http").live())
 end
 
+describe("a function that is C's", function()
+  after_each(service.check)
+
+  it("may be a task, and side by side with others", function()
+    local client = service.client(service.start())
+    assert.is_true(client:go(math.abs, -1):done())
+    assert.same({ 1, 2 }, (client:map({ -1, -2 }, math.abs)))
+    assert.is_number((client:gather({ os.time }))[1])
+    client:go(error, "mine")
+    assert.has_error(function() client:step() end, "mine")
+  end)
+end)
+
 describe("task:cancel", function()
   after_each(service.check)
 

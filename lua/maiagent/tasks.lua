@@ -16,6 +16,14 @@ local PARKED = {}
 -- What stands for nothing further where a list of what is given up ends.
 local LAST = {}
 
+-- PUC 5.1 makes coroutines of Lua's own functions alone.
+local thread_of = pcall(coroutine.create, print) and coroutine.create
+  or function(fn)
+    return coroutine.create(function(...)
+      return fn(...)
+    end)
+  end
+
 -- What the program gets of a task that it made with `go`.
 local Task = { __name = "maiagent.task" }
 local methods = {}
@@ -149,7 +157,7 @@ local function new(self, fn, on_end)
   local task = setmetatable({
     hub = self,
     parent = running(self),
-    thread = coroutine.create(fn),
+    thread = thread_of(fn),
     on_end = on_end,
     wake = 0,
   }, Task)
