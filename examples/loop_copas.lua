@@ -2,7 +2,7 @@
 -- has the client's descriptor; one for each wait. With copas 4 it is simpler:
 -- wait = function(_, ms) copas.pause(ms / 1000) end.
 --
---   MAIAGENT_API_KEY=… lua loop_copas.lua          (copas 1 has no end: Ctrl-C)
+--   MAIAGENT_API_KEY=… lua loop_copas.lua
 
 local copas = require("copas")
 
@@ -15,10 +15,15 @@ local function wait(client)
 end
 
 local client = require("maiagent").new({ wait = wait })
-for number = 1, 20 do
+local left = 20
+for number = 1, left do
   copas.addthread(function()
     local models, err = client.embedding_models:list()
     print(number, err or #models .. " embedding models")
+    left = left - 1
   end)
 end
-copas.loop()
+while left > 0 do
+  copas.step(1) -- second; with no limit LuaSocket would not let Ctrl-C through
+end
+client:close()

@@ -13,11 +13,20 @@ for number = 1, 20 do
   end)
 end
 
--- The event has to be kept: luaevent drops one that the collector finds.
+-- Events have to be kept: luaevent drops those that the collector finds.
 local base = event.new()
 local reading = base:addevent(client:fd(), event.EV_READ, function()
-  return client:step() and event.EV_READ or event.LEAVE
+  if not client:step() then
+    base:loopexit(0)
+  end
+  return event.EV_READ
+end)
+-- libevent hands control to Lua for its events alone, so Ctrl-C is one.
+local interrupt = base:addevent(2, event.EV_SIGNAL, function()
+  base:loopexit(0)
+  return event.EV_SIGNAL
 end)
 base:loop()
 reading:close()
-client:close()
+interrupt:close()
+client:close() -- where it was Ctrl-C the calls fail as cancelled

@@ -4,6 +4,7 @@
 -- Lua.
 
 local child = require("tests.support.child")
+local socket = require("socket")
 local testing = require("maiagent.testing")
 
 local REQUESTS = 20 -- that each example makes
@@ -16,6 +17,29 @@ local OLD = _VERSION == "Lua 5.1" or _VERSION == "Lua 5.2"
 local LOOPS = { "luv", "cqueues", "select", "luaevent" }
 if OLD then
   LOOPS[#LOOPS + 1] = "copas"
+end
+
+-- A job of a shell ignores SIGINT unless there is job control. Says its process
+-- id, and in the end its exit code: 137 where it had to be killed.
+local INTERRUPTED = "set -m; %s >/dev/null 2>&1 & p=$!; echo $p; "
+  .. "{ sleep 10; kill -KILL $p; } & k=$!; wait $p; echo $?; kill -- -$k"
+
+-- How often a process went to sleep.
+local function sleeps(pid)
+  local file = assert(io.open("/proc/" .. pid .. "/status"))
+  local text = file:read("*a")
+  file:close()
+  return text:match("\nvoluntary_ctxt_switches:%s*(%d+)")
+end
+
+-- Whatever wakes a loop, as a timer of libcurl, may let Ctrl-C through.
+local function await_silence(pid)
+  local deadline = socket.gettime() + 10
+  local before
+  repeat
+    before = sleeps(pid)
+    socket.sleep(0.4)
+  until before == sleeps(pid) or socket.gettime() > deadline
 end
 
 local NEOVIM = "env MAIAGENT_API_KEY=%s MAIAGENT_BASE_URL=%s LUA_PATH=%s "
@@ -87,6 +111,31 @@ describe("in the loop of", function()
         assert.truthy(results[number]:find("maiagent: authentication 401", 1,
           true), results[number])
       end
+    end)
+  end
+
+  for _, name in ipairs(LOOPS) do
+    it(name .. ", Ctrl-C ends what waits", function()
+      local silent = testing.spawn()
+      silent:fault({ kind = "hang", times = math.huge })
+      local pipe = io.popen("bash -c " .. child.quoted(INTERRUPTED:format(
+        child.command({
+          MAIAGENT_API_KEY = silent.api_key,
+          MAIAGENT_BASE_URL = silent.base_url,
+        }, "examples/loop_" .. name .. ".lua"))) .. " 2>/dev/null")
+      local pid, deadline = pipe:read("*l"), socket.gettime() + 10
+      repeat
+        socket.sleep(0.02)
+      until #silent:log() == REQUESTS or socket.gettime() > deadline
+      await_silence(pid)
+      os.execute("kill -INT " .. pid)
+      local interrupted = socket.gettime()
+      local code = pipe:read("*l")
+      local took = socket.gettime() - interrupted
+      pipe:close()
+      silent:stop()
+      assert.are_not.equal("137", code)
+      assert.is_true(took < 3, "took " .. took .. " s")
     end)
   end
 
