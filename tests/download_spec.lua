@@ -1282,7 +1282,7 @@ describe("knowledge_bases.files:download", function()
 
   -- What the service gives in the place of a file with a URL.
   for _, body in ipairs({ '{"status":"done"}', '{"file":""}', '{"file":5}',
-    "{}", "[]", "5", "true", '"x"' })
+    "{}", "[]", "5", "true", "false", '"x"' })
   do
     it("says so where there is no URL: " .. body, function()
       local server, client, kb, id = uploaded()

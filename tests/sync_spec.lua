@@ -95,6 +95,15 @@ describe("knowledge_bases:sync", function()
     end
   end
 
+  it("takes nothing of the list for a file that cannot be one", function()
+    write("a.txt", "1")
+    server:fault({ kind = "status", status = 200, path = FILES, method = "GET",
+      json = { results = { 5, {}, { id = {}, filename = {}, file = 5 },
+        { id = ".", filename = "b.txt" }, { id = "", filename = "c.txt" },
+        { id = true, status = {} } } } })
+    assert.same({ uploaded = { "a.txt" } }, names_of(sync({ delete = "all" })))
+  end)
+
   it("uploads what is new, and then finds nothing to do", function()
     local tree = { ["常見問題.txt"] = "一", ["說明/手冊.md"] = "二",
       ["說明/價目.csv"] = "三", empty = "", ["a/b/c/deep.txt"] = "deep" }

@@ -323,10 +323,9 @@ local function find_and_fetch(state, find, path, options, operation, clock)
   if not left then
     return nil, call.error_of_url(state, late, "GET", url)
   end
-  local saved, err
-  saved, err, response = fetch(state, url, path, left,
+  local saved, err, answered = fetch(state, url, path, left,
     { operation = operation, named = state.settings.base, filename = name })
-  return saved, clock:explained(err), response
+  return saved, clock:explained(err), answered
 end
 
 -- A presigned URL may be over before its turn comes: asked for once more.
@@ -375,11 +374,12 @@ local function file(state, kb_id, file_id, path, given)
   local options = checked(operation, path, given)
   return fetch_found(state, function(clock)
     local found, err, response = storing.run(state, clock, options, row, ids)
-    local wrong = found and unusable(operation, found)
+    if found == nil then
+      return nil, err, response
+    end
+    local wrong = unusable(operation, found)
     if wrong then
       return nil, call.error_of_url(state, wrong, "GET", own), response
-    elseif err then
-      return nil, err, response
     end
     return found.file, found.filename
   end, path, options, operation)

@@ -30,6 +30,11 @@ local function slim(file)
   }
 end
 
+-- What no call takes for an id is none.
+local function is_id(id)
+  return type(id) == "string" and id ~= "" and id ~= "." and id ~= ".."
+end
+
 -- Whether nothing moved between the pages while they were read.
 local function one_pass(state, kb_id, options, seen)
   local first, moved, pages = nil, false, 0
@@ -41,7 +46,7 @@ local function one_pass(state, kb_id, options, seen)
     first = first or page.count
     moved = moved or page.count ~= first
     for _, file in ipairs(items) do
-      if type(file) == "table" and file.id then
+      if type(file) == "table" and is_id(file.id) then
         seen[file.id] = slim(file)
       end
     end
