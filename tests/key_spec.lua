@@ -86,6 +86,14 @@ describe("a planted key", function()
       results = {}, next = "https://" .. KEY .. "/?page=" .. KEY } },
     { kind = "status", status = 200, json = { id = KEY, status = KEY,
       url = "ftp://" .. KEY .. "/", fields = { key = KEY }, file = KEY } },
+    { kind = "status", status = 200, json = { status = "done",
+      url = "http://127.0.0.1:1/" .. KEY .. "/", fields = { key = KEY },
+      file = "http://127.0.0.1:1/" .. KEY .. "/",
+      translatedFileUrl = "http://127.0.0.1:1/" .. KEY } },
+    { kind = "status", status = 200, json = { status = "done",
+      url = "https://" .. KEY .. ".localhost:1/", fields = { key = KEY },
+      file = "https://" .. KEY .. ".localhost:1/",
+      translatedFileUrl = "https://" .. KEY .. ".localhost:1/" } },
   }
 
   local function synchronise(client, its)

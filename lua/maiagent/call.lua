@@ -202,7 +202,7 @@ local function decode_error(response, text, problem, pending)
     message = "the answer is not what the API promises: " .. redact(problem),
     body = redact(text):sub(1, BODY_LIMIT),
     method = pending.request:method(),
-    path = pending.first:path(),
+    path = pending:path(),
     request_id = id and redact(id),
     attempts = response.attempts,
   })
@@ -234,7 +234,7 @@ local function nothing_came(pending, exchange, response)
     message = "answered " .. response.status .. ", with which no file comes",
   }, {
     method = "GET",
-    path = pending.first:path(),
+    path = pending:path(),
     request_id = response.request_id,
     attempts = response.attempts,
   }, pending.redact)
@@ -401,7 +401,7 @@ local function import_failure(pending, result, response)
   return require("maiagent.imported").failure(result, {
     status = response.status,
     method = pending.request:method(),
-    path = pending.first:path(),
+    path = pending:path(),
     request_id = id and pending.redact(id),
     attempts = response.attempts,
   }, pending.redact)

@@ -50,11 +50,16 @@ local function callback(pending, fn, ...)
   return settle(pending, protect.call(fn, ...))
 end
 
+-- Whoever named the URL, or its host, may have written the key into it.
+function methods:path()
+  return self.redact(self.first:path())
+end
+
 -- For a call that has on_event.
 local function emit(pending, event)
   event.operation = pending.call.operation
   event.method = pending.request:method()
-  event.path = pending.first:path()
+  event.path = pending:path()
   event.attempt = pending.attempts
   callback(pending, pending.call.on_event, event)
 end
@@ -262,14 +267,14 @@ local function attempt(pending)
   local outcome = pending.ticket and take_slot(pending) or pending.problem
   pending.problem = nil
   outcome = outcome or await(pending) or outcome_of(pending)
+  outcome.message = outcome.message and pending.redact(outcome.message)
   if pending.call.on_event then
-    local exchange = pending.exchange
     emit(pending, {
       type = "response",
       status = outcome.status,
       kind = outcome.kind,
       message = outcome.message,
-      timings = exchange and exchange:timings() or nil,
+      timings = pending.exchange and pending.exchange:timings() or nil,
     })
   end
   return outcome
@@ -284,7 +289,7 @@ local function announce_retry(pending, delay, outcome)
     kind = outcome.kind,
     message = outcome.message,
     method = pending.request:method(),
-    path = pending.first:path(),
+    path = pending:path(),
     operation = pending.call.operation,
   }
   if pending.call.on_retry then
@@ -383,9 +388,9 @@ end
 local function failure_of(pending, outcome)
   return errors.new({
     kind = outcome.kind,
-    message = pending.redact(outcome.message),
+    message = outcome.message,
     method = pending.request:method(),
-    path = pending.first:path(),
+    path = pending:path(),
     attempts = pending.attempts,
     sent = outcome.sent or false,
   })
@@ -404,7 +409,7 @@ local function status_error(pending, outcome, answered)
   end
   return errors.from_status(answer, {
     method = pending.request:method(),
-    path = pending.first:path(),
+    path = pending:path(),
     attempts = pending.attempts,
     request_id = answered.request_id,
     retry_after = outcome.retry_after,
