@@ -2,7 +2,9 @@
 -- the real one is in tests/hosts/nginx.lua.
 
 local errors = require("maiagent.errors")
+local pace = require("tests.support.pace")
 local service = require("tests.support.service")
+local socket = require("socket")
 local testing = require("maiagent.testing")
 
 local OPENRESTY = "--add-module=../ngx_lua-0.10.25 --with-ld-opt=..."
@@ -69,6 +71,32 @@ describe("in nginx a call", function()
       assert.is_true(slept > 0)
     end)
   end
+
+  it("sleeps 1 ms first, later a twentieth of its wait, or 20 ms", function()
+    local server, times = service.start(), {}
+    server:fault({ kind = "delay", seconds = 0.6, times = 2 })
+    local client = service.client({ api_key = server.api_key,
+      base_url = server.base_url })
+    for _ = 1, 2 do -- each call begins anew
+      local began = socket.gettime()
+      in_phase("content", function(seconds)
+        times[#times + 1] = { slept = seconds,
+          waited = socket.gettime() - began }
+        socket.sleep(seconds)
+        server:step(0)
+      end, function()
+        times = {}
+        assert(client.chatbots:list())
+      end)
+      assert.is_true(times[1].slept <= pace.seconds(0.0012), times[1].slept)
+      assert.equal(0.020, times[#times].slept)
+      for i, time in ipairs(times) do
+        local ideal = math.max(0.001, math.min(0.020, time.waited / 20))
+        assert.is_true(math.abs(time.slept - ideal) < pace.seconds(0.002),
+          i .. ": " .. time.slept .. " s after " .. time.waited .. " s")
+      end
+    end
+  end)
 
   for _, phase in ipairs({ "init", "init_worker", "exit_worker" }) do
     it("blocks where nothing else runs: " .. phase, function()
