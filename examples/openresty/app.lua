@@ -54,26 +54,27 @@ local function names()
   for i, assistant in ipairs(assistants) do
     list[i] = { id = assistant.id, name = assistant.name }
   end
-  return json.encode({ count = #list, assistants = list })
+  -- Not all of cjson's versions can be told that {} is a list.
+  local text = #list > 0 and json.encode(list) or "[]"
+  return ('{"count":%d,"assistants":%s}'):format(#list, text)
 end
 
 --- All assistants, at most CACHED seconds old, for all workers. While the
 -- service cannot be reached, the list as it was last.
 function app.assistants()
-  local cache, err = ngx.shared.assistants, nil
-  local text = cache:get("names")
-  ngx.header["X-Cache"] = text and "hit" or "miss"
-  if not text then
-    text, err = names()
-    if text then
-      cache:set("names", text, CACHED)
-    else
-      text = cache:get_stale("names")
-      ngx.header["X-Cache"] = "stale"
+  local cache = ngx.shared.assistants
+  -- `get` would remove a list that is out of date.
+  local text, _, is_stale = cache:get_stale("names")
+  ngx.header["X-Cache"] = "hit"
+  if not text or is_stale then
+    local renewed, err = names()
+    if renewed then
+      cache:set("names", renewed, CACHED)
+    elseif not text then
+      return fail(err)
     end
-  end
-  if not text then
-    return fail(err)
+    ngx.header["X-Cache"] = renewed and "miss" or "stale"
+    text = renewed or text
   end
   ngx.say(text)
 end

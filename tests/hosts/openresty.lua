@@ -1,4 +1,5 @@
--- examples/openresty in a real nginx: the very files, with another port.
+-- examples/openresty in a real nginx: the very files, with another port and a
+-- cache that is soon out of date.
 
 local maiagent = require("maiagent")
 local nginx = require("tests.support.nginx")
@@ -10,6 +11,8 @@ local read = require("tests.support.files").read
 
 local ROOT = io.popen("pwd"):read("*l")
 local LANGUAGE_MODEL = "5e1f0000-0000-4000-8000-000000000001"
+
+local CACHED = 2 -- seconds
 
 local function memory(pid)
   return tonumber(read("/proc/" .. pid .. "/status"):match("VmHWM:%s*(%d+)"))
@@ -37,7 +40,7 @@ describe("examples/openresty", function()
     for _, name in ipairs({ "nginx.conf", "debian.conf", "app.lua" }) do
       local text = read("examples/openresty/" .. name)
       nginx.write(place, name, (text:gsub("127%.0%.0%.1:8080",
-        "127.0.0.1:" .. place.port)))
+        "127.0.0.1:" .. place.port):gsub("CACHED = 30", "CACHED = " .. CACHED)))
     end
     nginx.launch(place,
       nginx.is_openresty() and "nginx.conf" or "debian.conf",
@@ -81,6 +84,12 @@ describe("examples/openresty", function()
     assert.truthy(body:find('"server"', 1, true))
   end)
 
+  it("tells a list of nothing as a list", function()
+    local status, body = ask("/assistants")
+    assert.equal(200, status)
+    assert.truthy(body:find('"assistants":[]', 1, true), body)
+  end)
+
   it("answers from the API", function()
     local assistant = maiagent.assert(client.chatbots:create({
       name = "Support", largeLanguageModel = LANGUAGE_MODEL }))
@@ -96,17 +105,36 @@ describe("examples/openresty", function()
     assert.truthy(body:find('"not_found"', 1, true))
   end)
 
+  -- The list, once it is asked for anew.
+  local function renewed_list()
+    local deadline, status, body, headers = socket.gettime() + 3 * CACHED
+    repeat
+      status, body, headers = ask("/assistants")
+    until headers["x-cache"] ~= "hit" or socket.gettime() > deadline
+    assert.equal(200, status)
+    return body, headers["x-cache"]
+  end
+
   it("caches the list for all workers", function()
     local before = #server:log()
-    local status, body, headers = ask("/assistants")
-    assert.equal(200, status)
-    assert.equal("miss", headers["x-cache"])
+    local body, cache = renewed_list()
+    assert.equal("miss", cache)
+    assert.truthy(body:find('"name":"Support"', 1, true), body)
+    assert.truthy(body:find('"count":1', 1, true), body)
     for _ = 1, 5 do
       local _, again, seen = ask("/assistants")
       assert.equal("hit", seen["x-cache"])
       assert.equal(body, again)
     end
     assert.equal(before + 1, #server:log())
+  end)
+
+  it("keeps the last list while the service fails", function()
+    server:fault({ kind = "status", status = 500, json = {}, times = 3 })
+    local body, cache = renewed_list()
+    assert.equal("stale", cache)
+    assert.truthy(body:find('"name":"Support"', 1, true), body)
+    server:faults_clear()
   end)
 
   it("passes an upload on without holding it in memory", function()
