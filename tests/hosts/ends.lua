@@ -40,3 +40,17 @@ describe("a program with requests in flight that", function()
     end)
   end
 end)
+
+-- What the state loaded must not be unloaded under libcurl's thread.
+if rawget(_G, "jit") then
+  describe("a Lua state closed in the middle of a name lookup", function()
+    it("leaves the process alone", function()
+      local code, output = child.run(child.root, child.command({
+        LD_PRELOAD = child.preload("slow_dns"),
+        SLOW_DNS_MS = "1000",
+      }, "tests/support/closed_state.lua"))
+      assert.equal(0, code, output)
+      assert.equal("goes on", output)
+    end)
+  end)
+end
