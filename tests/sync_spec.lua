@@ -104,6 +104,21 @@ describe("knowledge_bases:sync", function()
     assert.same({ uploaded = { "a.txt" } }, names_of(sync({ delete = "all" })))
   end)
 
+  for _, id in ipairs({ {}, ".", "", 5 }) do
+    it("cannot delete what was registered without an id: "
+      .. type(id) .. " " .. (type(id) == "table" and "" or id),
+      function()
+        write("a.txt", "1")
+        server:fault({ kind = "status", status = 200, path = FILES,
+          method = "POST", apply = true,
+          json = { results = { { id = id, filename = "b.txt" } } } })
+        local summary = sync()
+        assert.equal(2, summary.counts.failed)
+        assert.truthy(summary.failed[2].reason:find("the service gives no id "
+          .. "to delete it by", 1, true), summary.failed[2].reason)
+      end)
+  end
+
   it("uploads what is new, and then finds nothing to do", function()
     local tree = { ["常見問題.txt"] = "一", ["說明/手冊.md"] = "二",
       ["說明/價目.csv"] = "三", empty = "", ["a/b/c/deep.txt"] = "deep" }

@@ -7,6 +7,7 @@ local errors = require("maiagent.errors")
 local gather = require("maiagent.gather")
 local poll = require("maiagent.poll")
 local processing = require("maiagent.processing")
+local registration = require("maiagent.registration")
 local wait = require("maiagent.wait")
 
 -- A file that is being processed cannot be deleted: seconds until we give up,
@@ -24,6 +25,13 @@ local function attempt(state, kb_id, id, options)
   elseif err.kind ~= "conflict" then
     return nil, err
   end
+end
+
+local function without_id(purpose)
+  return errors.new({
+    kind = "decode",
+    message = "the service gives no id " .. purpose,
+  })
 end
 
 -- Deletes one file; one that is gone already counts as deleted.
@@ -64,16 +72,12 @@ end
 -- @treturn table index → error of those that were not deleted
 local function deleted(state, kb_id, files, options, concurrency, timeout)
   local _, failures = gather.map(state.hub, files, function(file)
+    if not registration.is_id(file.id) then
+      return nil, without_id("to delete it by")
+    end
     return delete_one(state, kb_id, file.id, options, timeout)
   end, concurrency)
   return failures or {}
-end
-
-local function unknown()
-  return errors.new({
-    kind = "decode",
-    message = "the service gives no id to ask by whether it is processed",
-  })
 end
 
 --- Waits until files are processed.
@@ -87,10 +91,10 @@ end
 local function processed(state, kb_id, files, options, timeout)
   local ids, places, result = {}, {}, {}
   for i, file in ipairs(files) do
-    if type(file.id) == "string" and file.id ~= "" then
+    if registration.is_id(file.id) then
       ids[#ids + 1], places[#ids + 1] = file.id, i
     else
-      result[i] = unknown()
+      result[i] = without_id("to ask by whether it is processed")
     end
   end
   local _, failures = processing.wait_for_files(state, kb_id, ids, {

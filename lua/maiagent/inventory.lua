@@ -4,6 +4,7 @@
 local call = require("maiagent.call")
 local core = require("maiagent.core")
 local listing = require("maiagent.listing")
+local registration = require("maiagent.registration")
 local upload = require("maiagent.upload")
 local wait = require("maiagent.wait")
 
@@ -30,11 +31,6 @@ local function slim(file)
   }
 end
 
--- What no call takes for an id is none.
-local function is_id(id)
-  return type(id) == "string" and id ~= "" and id ~= "." and id ~= ".."
-end
-
 -- Whether nothing moved between the pages while they were read.
 local function one_pass(state, kb_id, options, seen)
   local first, moved, pages = nil, false, 0
@@ -46,7 +42,7 @@ local function one_pass(state, kb_id, options, seen)
     first = first or page.count
     moved = moved or page.count ~= first
     for _, file in ipairs(items) do
-      if type(file) == "table" and is_id(file.id) then
+      if type(file) == "table" and registration.is_id(file.id) then
         seen[file.id] = slim(file)
       end
     end

@@ -24,6 +24,13 @@ local function has_uuid(text)
   return (text:gsub("%-", "")):find(("%x"):rep(32)) ~= nil
 end
 
+--- Whether the service gave an id that a call takes.
+-- @param id decoded
+-- @treturn boolean
+local function is_id(id)
+  return type(id) == "string" and id ~= "" and id ~= "." and id ~= ".."
+end
+
 --- Whether a file object is the one that was registered under a storage key.
 -- Its `file` is a key or a URL, maybe a signed one, of some host and folder.
 -- @tparam table file
@@ -156,6 +163,7 @@ local function unclear(err, names, listed)
 end
 
 return {
+  is_id = is_id,
   is_of_key = is_of_key,
   is_refusal = is_refusal,
   may_be_done = may_be_done,
