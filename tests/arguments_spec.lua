@@ -158,6 +158,22 @@ describe("arguments", function()
     assert.truthy(last_query(server):find("page_size=1", 1, true))
   end)
 
+  it("are told when a callback made them wrong", function()
+    local headers = { X = "1" }
+    local told = client:with({ on_event = function()
+      headers.X = "a\nb"
+    end })
+    server:fault({ kind = "redirect", location = "/api/chatbots/?page=1" })
+    local before = #server:log()
+    local ok, message = pcall(function()
+      return 1, told.chatbots:list(nil, { headers = headers })
+    end)
+    assert.is_false(ok)
+    assert.matches('^[^ ]*arguments_spec.lua:%d+: headers%["X"%]: header X: ',
+      message)
+    assert.equal(before + 1, #server:log())
+  end)
+
   it("may be an option that works there", function()
     local seen = 0
     assert(bots:list(nil, { on_progress = function() seen = seen + 1 end }))
