@@ -17,12 +17,12 @@ local PARKED = {}
 local LAST = {}
 
 -- PUC 5.1 makes coroutines of Lua's own functions alone.
-local thread_of = pcall(coroutine.create, print) and coroutine.create
-  or function(fn)
-    return coroutine.create(function(...)
-      return fn(...)
-    end)
-  end
+local function thread_of(fn)
+  local made, thread = pcall(coroutine.create, fn)
+  return made and thread or coroutine.create(function(...)
+    return fn(...)
+  end)
+end
 
 -- What the program gets of a task that it made with `go`.
 local Task = { __name = "maiagent.task" }
