@@ -6,6 +6,8 @@
 local event = require("luaevent.core")
 local client = require("maiagent").new()
 
+local SIGINT = 2
+
 for number = 1, 20 do
   client:go(function()
     local models, err = client.embedding_models:list()
@@ -22,7 +24,7 @@ local reading = base:addevent(client:fd(), event.EV_READ, function()
   return event.EV_READ
 end)
 -- libevent hands control to Lua for its events alone, so Ctrl-C is one.
-local interrupt = base:addevent(2, event.EV_SIGNAL, function()
+local interrupt = base:addevent(SIGINT, event.EV_SIGNAL, function()
   base:loopexit(0)
   return event.EV_SIGNAL
 end)
