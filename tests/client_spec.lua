@@ -293,6 +293,10 @@ describe("misuse", function()
     { "a header's wrong value, in a copy", function(client)
       return line(), client:with({ headers = { X = {} } })
     end, 'client:with: headers["X"]: a header\'s value must be a string' },
+    { "a wrong option that is inherited", function(client)
+      return line(), client.chatbots:list(nil,
+        setmetatable({}, { __index = { timeout = "5" } }))
+    end, "chatbots.list: timeout must be a number of seconds or a table" },
     { "two tables of options for a client", function()
       return line(), maiagent.new({ api_key = "k" }, { timeout = 5 })
     end, "maiagent.new: 2 arguments given; it takes options" },

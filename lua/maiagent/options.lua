@@ -163,13 +163,16 @@ local function check(name, given, known)
   if type(given) ~= "table" then
     errors.misuse(name .. ": options must be a table, got " .. type(given))
   end
-  for option, value in pairs(given) do
-    local problem = known[option]
-    if not problem then
+  for option in pairs(given) do
+    if not known[option] then
       errors.misuse(name .. ": unknown option '" .. tostring(option) .. "'"
         .. errors.instead(option, known, "options"))
     end
-    local wrong = problem(value)
+  end
+  -- Read as they will be: a table may have defaults behind a metatable.
+  for option, problem in pairs(known) do
+    local value = given[option]
+    local wrong = value ~= nil and problem(value)
     if wrong then
       local joint = wrong:find("^[.%[]") and "" or " "
       errors.misuse(name .. ": " .. option .. joint .. wrong)
