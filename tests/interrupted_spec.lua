@@ -2,6 +2,8 @@
 -- memory ran out, is closed by the next step: nobody else has it any more, and
 -- with a server that stays silent it would be under way for ever.
 
+local core = require("maiagent.core")
+local pace = require("tests.support.pace")
 local service = require("tests.support.service")
 
 local MOST_CLOSED = 6 -- tries at closing that are interrupted, in a row
@@ -10,19 +12,19 @@ local function under_way()
   return select(2, require("maiagent.http").live())
 end
 
--- The next calls of exchange:close() raise.
-local function interrupt(times)
+-- Some calls of a method of exchanges raise, from one on.
+local function interrupt(name, first, times)
   local exchange = debug.getregistry()["maiagent.exchange"].__index
-  local close, count = exchange.close, 0
-  function exchange.close(self)
+  local method, count = exchange[name], 0
+  exchange[name] = function(self)
     count = count + 1
-    if count > times then
-      return close(self)
+    if count < first or count >= first + times then
+      return method(self)
     end
     error("interrupted")
   end
   return function()
-    exchange.close = close
+    exchange[name] = method
     return count
   end
 end
@@ -120,7 +122,7 @@ describe("what is interrupted as it is closed", function()
         local kb = with_labels(client)
         hang(server)
         waits = true
-        local restore = interrupt(times)
+        local restore = interrupt("close", 1, times)
         local ok = pcall(row[3], client, kb)
         local still = steps_on(client)
         local tried = restore()
@@ -157,4 +159,26 @@ describe("pages asked for ahead", function()
     assert.equal("enough", err)
     assert.equal(0, under_way())
   end)
+end)
+
+describe("a task", function()
+  after_each(service.check)
+
+  -- Which look at its answer is interrupted, from its first.
+  for look = 1, 3 do
+    it("is looked at again where look " .. look .. " was interrupted",
+      function()
+        local server = service.start()
+        local client = service.client(server, { timeout = { idle = 60 } })
+        local task = client:go(list(client))
+        local restore = interrupt("done", look, 1)
+        local deadline = core.now() + pace.seconds(10)
+        while not task:done() and core.now() < deadline do
+          pcall(client.step, client)
+          server:step(0.002, client)
+        end
+        assert.is_true(restore() >= look)
+        assert.is_true(task:done())
+      end)
+  end
 end)

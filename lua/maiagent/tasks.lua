@@ -57,9 +57,12 @@ local function stopped(self, task)
   end
 end
 
+-- What changed counts as seen once nothing came of it, and not before: to be
+-- interrupted on the way must not cost the task its turn.
 local function due(self, task, time)
+  local changes = self.changes
   local early = time < task.wake and not self.closed
-  if early and task.changes == self.changes then
+  if early and task.changes == changes then
     return false
   end
   local status = coroutine.status(task.thread)
@@ -68,7 +71,6 @@ local function due(self, task, time)
   elseif status ~= "suspended" then
     return false -- it is what drives us, or drives who drives us
   end
-  task.changes = self.changes
   if not task.subject then
     return not early
   end
@@ -76,7 +78,11 @@ local function due(self, task, time)
   if wake or not early then
     task.wake = math.min(task.deadline, wake or FOREVER)
   end
-  return done or time >= task.deadline
+  if done or time >= task.deadline then
+    return true
+  end
+  task.changes = changes
+  return false
 end
 
 --- Closes what nobody waits for any more: now or, where that is interrupted, as

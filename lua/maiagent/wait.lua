@@ -88,17 +88,20 @@ local function step_native(self, budget)
   end
   local running, finished = self.native:step(budget)
   if finished ~= self.finished then
-    self.finished = finished
     self.changes = self.changes + 1
+    self.finished = finished
   end
   begin_queued(self)
   return self.slots and self.native:running() or running
 end
 
 -- Marked in here: pcall itself may lack memory, and must leave no mark behind.
+-- Nor must Ctrl-C, which may come between two instructions after it.
 local function drive_all(self)
   self.driving = true
-  return tasks.drive(self, self.tasks)
+  local earliest = tasks.drive(self, self.tasks)
+  self.driving = false
+  return earliest
 end
 
 -- A host that looks at nothing but the descriptor must not sleep through the
@@ -124,7 +127,7 @@ local function turn(self, budget)
   repeat
     closed, told = self.closed, self.told
     ok, earliest = pcall(drive_all, self)
-    self.driving = false
+    self.driving = false -- where it raised
   until not ok or (closed == self.closed and told == self.told)
   self.limit = nil
   if not ok then
