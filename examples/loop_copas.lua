@@ -2,7 +2,7 @@
 -- has the client's descriptor; one for each wait. With copas 4 it is simpler:
 -- wait = function(_, ms) copas.pause(ms / 1000) end.
 --
---   MAIAGENT_API_KEY=… lua loop_copas.lua
+--   MAIAGENT_API_KEY=… lua loop_copas.lua          (copas 1 has no end: Ctrl-C)
 
 local copas = require("copas")
 
@@ -15,15 +15,10 @@ local function wait(client)
 end
 
 local client = require("maiagent").new({ wait = wait })
-local left = 20
-for number = 1, left do
+for number = 1, 20 do
   copas.addthread(function()
     local models, err = client.embedding_models:list()
     print(number, err or #models .. " embedding models")
-    left = left - 1
   end)
 end
-while left > 0 do
-  copas.step(1) -- second; with no limit LuaSocket would not let Ctrl-C through
-end
-client:close()
+copas.loop(1) -- second: for longer LuaSocket would not let Ctrl-C through

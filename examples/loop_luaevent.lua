@@ -4,9 +4,7 @@
 --   MAIAGENT_API_KEY=… lua loop_luaevent.lua
 
 local event = require("luaevent.core")
-local client = require("maiagent").new()
-
-local SIGINT = 2
+local client, base = require("maiagent").new(), event.new()
 
 for number = 1, 20 do
   client:go(function()
@@ -15,20 +13,12 @@ for number = 1, 20 do
   end)
 end
 
+local function leave() return base:loopexit(0) end
 -- Events have to be kept: luaevent drops those that the collector finds.
-local base = event.new()
 local reading = base:addevent(client:fd(), event.EV_READ, function()
-  if not client:step() then
-    base:loopexit(0)
-  end
-  return event.EV_READ
+  return client:step() and event.EV_READ or leave()
 end)
--- libevent hands control to Lua for its events alone, so Ctrl-C is one.
-local interrupt = base:addevent(SIGINT, event.EV_SIGNAL, function()
-  base:loopexit(0)
-  return event.EV_SIGNAL
-end)
+-- libevent hands control to Lua for its events alone, so SIGINT (2) is one.
+local interrupt = base:addevent(2, event.EV_SIGNAL, leave)
 base:loop()
-reading:close()
-interrupt:close()
-client:close() -- where it was Ctrl-C the calls fail as cancelled
+for _, open in ipairs({ reading, interrupt, client }) do open:close() end

@@ -15,14 +15,9 @@ end
 
 local poll = uv.new_poll(client:fd())
 poll:start("r", function()
-  return client:step() or poll:stop() -- where nothing is under way any more
+  return client:step() or uv.stop() -- where nothing is under way any more
 end)
 -- libuv hands control to Lua for what it watches alone, so Ctrl-C is watched.
-local interrupt = uv.new_signal()
-interrupt:start("sigint", function()
-  poll:stop()
-  client:close() -- the calls fail as cancelled
-end)
-interrupt:unref() -- it keeps no loop from ending
+uv.new_signal():start("sigint", uv.stop)
 uv.run()
-client:close()
+client:close() -- calls that Ctrl-C found under way fail as cancelled

@@ -70,7 +70,12 @@ end
 
 function clocks.copas()
   local copas = require("copas")
-  copas.step = ticking(copas.step)
+  function copas.loop() -- its own has no end
+    local step = ticking(copas.step)
+    while awaited > 0 do
+      step()
+    end
+  end
 end
 
 local print_it = print
