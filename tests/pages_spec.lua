@@ -344,6 +344,20 @@ describe("pages", function()
     assert.same({ "1", "4", "5", "6", "6", "6" }, last_asked)
   end)
 
+  -- One less than the least integer is the largest.
+  for _, count in ipairs({ math.mininteger or -2 ^ 53, 1e300, -3, 0.5 }) do
+    it("asks for no more than prefetch where count is " .. count, function()
+      local answer = numbered(3, 1)
+      local list, log = each(function(query)
+        local page = answer(query)
+        page.count = count
+        return page
+      end, nil, { prefetch = 2 })
+      assert.same(counted(3), list)
+      assert.is_true(#log.started <= 3 + 2)
+    end)
+  end
+
   it("keeps prefetch further pages in flight, no more", function()
     local start, log = service(numbered(100, 10))
     local pager = pager_of(start, nil, 3)

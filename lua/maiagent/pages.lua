@@ -212,7 +212,7 @@ local function read_ahead(self, page)
   end
   local left, number = pages_left(self, page, query)
   self.last = left and number + left
-  for i = #ahead, math.min(self.prefetch, (left or 0) + 1) - 1 do
+  for i = #ahead, math.min(self.prefetch - 1, left or 0) do
     ask_ahead(self, with_page(query, number + i))
   end
 end

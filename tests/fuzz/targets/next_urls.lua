@@ -1,5 +1,5 @@
 -- Lists whose every `next`, count and length the service makes up: pages or an
--- error object, an end, and of a `next` nothing but its query.
+-- error object, an end, of a `next` nothing but its query, and no request left.
 
 local errors = require("maiagent.errors")
 local pages = require("maiagent.pages")
@@ -34,19 +34,30 @@ end
 
 return function(input)
   local reader = support.reader(input)
-  local options = { prefetch = reader:byte() % 5 }
-  local started = 0
-  local function start(query)
-    started = started + 1
+  local ahead = {} -- requests that were begun and not ended
+  local options = {
+    prefetch = reader:byte() % 5,
+    give_up = function(all) all:close() end,
+  }
+  local function request(query)
     check_query(query)
-    local page = page_of(reader)
-    return { result = function() return page end, cancel = function() end }
+    local page, self = page_of(reader), {}
+    function self.begin() ahead[self] = true end
+    function self.close() ahead[self] = nil end
+    function self.result(arrived)
+      ahead[self] = nil
+      if arrived then
+        arrived()
+      end
+      return page
+    end
+    return self
   end
   local params = { pageSize = 3, status = "done" }
   if reader:byte() % 2 == 1 then
     params.page = reader:text()
   end
-  local items = pages.items(pages.pages(start, params, options))
+  local items = pages.items(pages.pages(request, params, options))
   local taken, item, err = 0
   repeat
     item, err = items:take()
@@ -54,5 +65,6 @@ return function(input)
     taken = taken + 1
   until item == nil or taken > 3 * MOST_PAGES
   items:close()
+  assert(next(ahead) == nil, "a request is left")
   pages.query_of(input)
 end
