@@ -39,9 +39,7 @@ function Crew:done()
 end
 
 function Crew:close()
-  for _, task in ipairs(self.tasks) do
-    tasks.finish(task)
-  end
+  tasks.finish_all(self.tasks)
 end
 
 -- Those of a crew that store, to be given up.
@@ -65,7 +63,6 @@ function Crew:stop()
     self.deadline = now() + LAST_WORDS
   end
   wait.give_up(self.hub, self.storers)
-  wait.serve(self.hub) -- in place of those that were cancelled
   self.hub.changes = self.hub.changes + 1
 end
 
@@ -301,7 +298,6 @@ local function run(hub, work)
     protect.call_here(in_order and run_in_order or run_together, crew)
   local abandoned = #crew.tasks > 0
   wait.give_up(hub, crew)
-  wait.serve(hub)
   if crew.failed or not ok then
     error(crew.failed and crew.raised or raised, 0)
   end

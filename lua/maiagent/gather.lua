@@ -19,9 +19,7 @@ function Group:done()
 end
 
 function Group:close()
-  for i = 1, #self.tasks do
-    tasks.finish(self.tasks[i])
-  end
+  tasks.finish_all(self.tasks)
 end
 
 -- Keeps what was raised first, and ends all.
@@ -103,7 +101,6 @@ local function gather(self, functions, inner)
   local _, in_order = host.starter()
   local run = in_order and run_in_order or run_together
   run(group, functions, ending)
-  wait.serve(self) -- in place of those that were cancelled
   if group.failed then
     error(group.raised, 0)
   end

@@ -76,7 +76,6 @@ local function pager_of(state, row, name, ...)
   end, params, { prefetch = options.prefetch, null = core.null,
     path = request:path(), give_up = function(ahead)
       wait.give_up(state.hub, ahead)
-      wait.serve(state.hub) -- in place of those that were cancelled
     end })
 end
 

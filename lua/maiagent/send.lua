@@ -40,7 +40,6 @@ end
 local function settle(pending, ok, ...)
   if not ok then
     wait.give_up(pending.hub, pending)
-    wait.serve(pending.hub)
     error((...), 0)
   end
   return ...

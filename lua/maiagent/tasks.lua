@@ -111,6 +111,8 @@ local function give_up_rest(self)
   end
 end
 
+local finish_all
+
 --- Ends a task, and what runs inside of it: its exchange is closed, and nothing
 -- of it runs any more. May run twice.
 -- @tparam table task
@@ -119,11 +121,16 @@ local function finish(task)
   if task.exchange then
     task.exchange:close()
   end
-  local inside = task.subject and task.subject.tasks
-  if inside then
-    for i = 1, #inside do
-      finish(inside[i])
-    end
+  if task.subject and task.subject.tasks then
+    finish_all(task.subject.tasks)
+  end
+end
+
+--- The same for each task of a list.
+-- @tparam table list
+function finish_all(list)
+  for i = 1, #list do
+    finish(list[i])
   end
 end
 
@@ -325,6 +332,7 @@ return {
   cancel = cancel,
   drive = drive,
   finish = finish,
+  finish_all = finish_all,
   give_up = give_up,
   give_up_rest = give_up_rest,
   new = new,

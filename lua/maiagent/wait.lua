@@ -82,6 +82,15 @@ local function serve(self)
   end
 end
 
+--- Gives up what nobody waits for any more, as `tasks.give_up`, and begins
+-- others in its place.
+-- @tparam table hub
+-- @tparam table what as `tasks.give_up` takes it
+local function give_up(self, what)
+  tasks.give_up(self, what)
+  serve(self)
+end
+
 local function step_native(self, budget)
   if not self.native then
     return 0
@@ -252,9 +261,8 @@ local function drop_failed_wait(self, task)
   if task and self.parked[task] then
     self.parked[task] = nil
     if task.exchange then
-      tasks.give_up(self, task.exchange)
+      give_up(self, task.exchange)
     end
-    serve(self)
   end
 end
 
@@ -422,7 +430,7 @@ return {
   begin = begin,
   close = close,
   descriptor = descriptor,
-  give_up = tasks.give_up,
+  give_up = give_up,
   go = go,
   hub = hub,
   next_look = next_look,
