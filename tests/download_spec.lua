@@ -502,7 +502,7 @@ describe("a download that a callback ends", function()
         assert.is_false(ok)
         assert.equal(problem, err)
         assert.equal(row[3], listing())
-        assert.equal(0, (select(2, require("maiagent.http").live())))
+        assert.equal(0, service.under_way())
       end)
     end
   end

@@ -1,5 +1,6 @@
 local pace = require("tests.support.pace")
 local service = require("tests.support.service")
+local pieces = require("tests.support.files").pieces
 local read = require("tests.support.files").read
 
 local function temporary(content)
@@ -16,16 +17,6 @@ local function with_file(content, run)
   os.remove(path)
   if not ok then
     error(problem, 0)
-  end
-end
-
--- Gives the bytes in pieces of this size.
-local function pieces(content, size)
-  local at = 1
-  return function()
-    local piece = content:sub(at, at + size - 1)
-    at = at + size
-    return piece ~= "" and piece or nil
   end
 end
 

@@ -8,9 +8,7 @@ local service = require("tests.support.service")
 
 local MOST_CLOSED = 6 -- tries at closing that are interrupted, in a row
 
-local function under_way()
-  return select(2, require("maiagent.http").live())
-end
+local under_way = service.under_way
 
 -- Some calls of a method of exchanges raise, from one on.
 local function interrupt(name, first, times)

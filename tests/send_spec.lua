@@ -547,9 +547,7 @@ describe("an api_key function", function()
   end)
 end)
 
-local function under_way()
-  return select(2, require("maiagent.http").live())
-end
+local under_way = service.under_way
 
 local STOP = setmetatable({}, { __tostring = function() return "stop" end })
 

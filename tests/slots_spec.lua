@@ -353,7 +353,7 @@ describe("max_in_flight", function()
       -- Before any step: an event loop makes one where the descriptor asks.
       collectgarbage()
       collectgarbage()
-      assert.equal(1, (select(2, require("maiagent.http").live())))
+      assert.equal(1, service.under_way())
       service.drive({ step = function()
         pcall(client.step, client)
       end }, server, function()

@@ -7,6 +7,8 @@ local json = require("dkjson")
 local ltn12 = require("ltn12")
 local multipart = require("maiagent.testing.multipart")
 local pace = require("tests.support.pace")
+local in_pieces = require("tests.support.files").pieces
+local read = require("tests.support.files").read
 local socket = require("socket")
 local testing = require("maiagent.testing")
 local xlsx = require("maiagent.testing.xlsx")
@@ -1017,20 +1019,12 @@ describe("a part of the stand-in", function()
   -- One part, as it stands on the wire in pieces of so many bytes.
   for _, size in ipairs({ 1, 2, 7, 1000 }) do
     it("reads a form that comes " .. size .. " bytes at a time", function()
-      local body, place = form.body({ { "file", "a\r\n--b", "x.txt" } }), 1
+      local body = form.body({ { "file", "a\r\n--b", "x.txt" } })
       local kind = form.HEADERS["Content-Type"]
-      local function pieces_of(text)
-        place = 1
-        return function()
-          local piece = text:sub(place, place + size - 1)
-          place = place + size
-          return piece ~= "" and piece or nil
-        end
-      end
-      local parts = multipart.parse(pieces_of(body), kind)
+      local parts = multipart.parse(in_pieces(body, size), kind)
       assert.equal(1, #parts)
       assert.equal("a\r\n--b", parts[1].content)
-      assert.is_nil(multipart.parse(pieces_of(body:sub(1, -5)), kind))
+      assert.is_nil(multipart.parse(in_pieces(body:sub(1, -5), size), kind))
     end)
   end
 end)
@@ -1114,10 +1108,8 @@ describe("spawn", function()
 
   it("is not in the session that Ctrl-C interrupts", function()
     local function session(pid)
-      local file = assert(io.open("/proc/" .. pid .. "/stat"))
-      local text = file:read("*a")
-      file:close()
-      return text:match("%) %S %d+ %d+ (%d+)")
+      return read("/proc/" .. pid .. "/stat")
+        :match("%) %S %d+ %d+ (%d+)")
     end
     local known = io.popen("command -v setsid")
     local has_setsid = known:read("*a") ~= ""

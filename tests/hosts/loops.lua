@@ -4,6 +4,7 @@
 -- Lua.
 
 local child = require("tests.support.child")
+local read = require("tests.support.files").read
 local socket = require("socket")
 local testing = require("maiagent.testing")
 
@@ -26,10 +27,8 @@ local INTERRUPTED = "set -m; %s >/dev/null 2>&1 & p=$!; echo $p; "
 
 -- How often a process went to sleep.
 local function sleeps(pid)
-  local file = assert(io.open("/proc/" .. pid .. "/status"))
-  local text = file:read("*a")
-  file:close()
-  return text:match("\nvoluntary_ctxt_switches:%s*(%d+)")
+  return read("/proc/" .. pid .. "/status")
+    :match("\nvoluntary_ctxt_switches:%s*(%d+)")
 end
 
 -- Whatever wakes a loop, as a timer of libcurl, may let Ctrl-C through.

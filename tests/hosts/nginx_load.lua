@@ -3,6 +3,7 @@
 -- measured again where the machine was busy; the figures are printed.
 
 local nginx = require("tests.support.nginx")
+local read = require("tests.support.files").read
 local socket = require("socket")
 
 local open, answer, get = nginx.open, nginx.answer, nginx.get
@@ -145,10 +146,7 @@ local function descriptors(pid)
 end
 
 local function resident(pid) -- KiB
-  local file = assert(io.open("/proc/" .. pid .. "/status"))
-  local text = file:read("*a")
-  file:close()
-  return tonumber(text:match("VmRSS:%s*(%d+)"))
+  return tonumber(read("/proc/" .. pid .. "/status"):match("VmRSS:%s*(%d+)"))
 end
 
 local function reload(place)

@@ -12,4 +12,17 @@ function files.read(path)
   return text
 end
 
+--- The bytes of a text, some at a time.
+-- @tparam string content
+-- @tparam integer size bytes of each piece but the last
+-- @treturn function gives the next piece, or nil at the end
+function files.pieces(content, size)
+  local at = 1
+  return function()
+    local piece = content:sub(at, at + size - 1)
+    at = at + size
+    return piece ~= "" and piece or nil
+  end
+end
+
 return files

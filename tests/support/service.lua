@@ -97,6 +97,12 @@ local function live()
   return http.live()
 end
 
+--- How many exchanges there are, of any client, collected or not.
+-- @treturn integer
+function service.under_way()
+  return select(2, live())
+end
+
 local function drain(server)
   for _ = 1, 100 do
     if server:connections() == 0 then
